@@ -1,0 +1,88 @@
+// What a fresh clone lacks, got with the ordinary clients: npm packages and Python environments. Only Node's own modules here.
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+const cache = path.join(root, '.cache');
+
+/** A set-up step that failed: one sentence and what to do. */
+export class SetupFailed extends Error {}
+
+/** Runs a command; its output is shown only when it fails. */
+export function run(command, args, options = {}) {
+  return new Promise((resolve, reject) => {
+    let output = '';
+    const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], ...options });
+    child.stdout?.on('data', (data) => (output += data));
+    child.stderr?.on('data', (data) => (output += data));
+    child.once('error', (error) => reject(new SetupFailed(`${command} cannot be run: ${error.message}`)));
+    child.once('close', (code) =>
+      code === 0
+        ? resolve(output)
+        : reject(new SetupFailed(`\`${command} ${args.join(' ')}\` ended with ${code}:\n${output.slice(-3000)}`, { cause: output })),
+    );
+  });
+}
+
+const digest = (text) => createHash('sha256').update(text).digest('hex');
+
+/** Node ≥ 20.16 and the packages of package-lock.json. */
+export async function ensureNodePackages(say) {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < 20 || (major === 20 && minor < 16))
+    throw new SetupFailed(`Node ${process.versions.node} is too old: Holdfast needs Node 20.16 or newer.`);
+  const stamp = path.join(root, 'node_modules', '.holdfast-stamp');
+  const wanted = digest(readFileSync(path.join(root, 'package-lock.json'), 'utf8'));
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
+  say('installing npm packages …');
+  const flags = ['--no-audit', '--no-fund', '--loglevel', 'error'];
+  try {
+    await run('npm', ['ci', ...flags]);
+  } catch (error) {
+    // A registry that carries only some platforms' binaries makes a lock file that `ci` calls out of step; `install` keeps the versions it names.
+    if (!String(error.cause).includes('EUSAGE')) throw error;
+    await run('npm', ['install', '--no-save', ...flags]);
+  }
+  writeFileSync(stamp, wanted);
+}
+
+/**
+ * A Python environment under .cache/<name> with the packages of a requirements file. Returns its python.
+ * Needs Python ≥ 3.9 with venv (Debian: python3-venv).
+ */
+export async function ensurePython(name, requirementsFile, say) {
+  const folder = path.join(cache, name);
+  const python = path.join(folder, 'bin', 'python');
+  const stamp = path.join(folder, '.holdfast-stamp');
+  const wanted = digest(readFileSync(path.join(root, requirementsFile), 'utf8'));
+  if (existsSync(python) && existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return python;
+  const base = process.env.HOLDFAST_BASE_PYTHON ?? 'python3';
+  const version = (await run(base, ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])'])).trim();
+  const [major, minor] = version.split('.').map(Number);
+  if (major < 3 || minor < 9)
+    throw new SetupFailed(`${base} is ${version}: the demonstration needs Python 3.9 or newer (HOLDFAST_BASE_PYTHON names another).`);
+  say(`installing Python packages (${requirementsFile}) …`);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(cache, { recursive: true });
+  try {
+    await run(base, ['-m', 'venv', folder]);
+  } catch (error) {
+    throw new SetupFailed(`${base} cannot make a virtual environment; on Debian: apt-get install python3-venv.\n${error.message}`);
+  }
+  await run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', requirementsFile]);
+  writeFileSync(stamp, wanted);
+  return python;
+}
+
+/** Runs a script's main and ends with one clear message instead of a stack trace for what a person can mend. */
+export async function main(work) {
+  try {
+    process.exitCode = (await work()) ?? 0;
+  } catch (error) {
+    console.error(error instanceof SetupFailed || error?.code?.startsWith?.('HF-') ? error.message : error);
+    process.exitCode = 1;
+  }
+}
