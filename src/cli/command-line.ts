@@ -1,0 +1,35 @@
+import type { Point } from '../domain/space.ts';
+
+export interface CommandFacts {
+  readonly params: Point;
+  readonly trial: string;
+  readonly python: string;
+  readonly code?: string;
+  readonly dataDir?: string;
+}
+
+/** The training command with its placeholders filled in for a run by hand in `./repro`; what is not known stays as it is. */
+export function commandOf(command: readonly string[], facts: CommandFacts): string[] {
+  const known: Record<string, string> = {
+    ...Object.fromEntries(Object.entries(facts.params).map(([name, value]) => [name, String(value)])),
+    python: facts.python,
+    out: 'repro',
+    params_file: 'repro/params.json',
+    trial: facts.trial,
+    attempt: '1',
+    slot: '0',
+    ...(facts.code === undefined ? {} : { code: facts.code }),
+    ...(facts.dataDir === undefined ? {} : { data_dir: facts.dataDir }),
+  };
+  return command.map((word) =>
+    // As the agent reads it: `{name}` is a placeholder, `{{name}}` stands for `{name}` itself.
+    word.replace(/\{\{([A-Za-z_][\w.-]*)\}\}|\{([A-Za-z_][\w.-]*)\}/g, (whole, escaped: string | undefined, name: string | undefined) =>
+      escaped === undefined ? (known[name ?? ''] ?? whole) : `{${escaped}}`,
+    ),
+  );
+}
+
+/** Words as one line that a POSIX shell reads back as the same words. */
+export function shellLine(words: readonly string[]): string {
+  return words.map((word) => (/^[\w.,:/@%+=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(' ');
+}

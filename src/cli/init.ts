@@ -1,0 +1,56 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { PresetAnswers } from './cifar-presets.ts';
+import { CliError, type Exit } from './exit-codes.ts';
+import { PRESETS } from './init-presets.ts';
+import { type CliIo, type CommonOptions, print } from './io.ts';
+
+export interface InitOptions extends CommonOptions {
+  readonly preset: string;
+  readonly name?: string;
+  readonly force?: boolean;
+  /** Answers for the presets on CIFAR-100. */
+  readonly system?: string;
+  readonly account?: string;
+  readonly queue?: string;
+  readonly endpointId?: string;
+  readonly dataDir?: string;
+}
+
+/** `holdfast init [FILE] --preset digits|own|quick|standard`: writes a campaign file to start from; an existing file is kept. */
+export async function init(file: string, options: InitOptions, io: CliIo): Promise<Exit> {
+  const preset = PRESETS[options.preset];
+  if (preset === undefined) {
+    throw new CliError('usage', 'HF-USAGE', `--preset ${options.preset} is not known. Choose ${Object.keys(PRESETS).join(', ')}.`);
+  }
+  const name = options.name ?? path.basename(file).replace(/\.[^.]+$/, '');
+  const text = preset.text(name, answersOf(options));
+  try {
+    await writeFile(file, text, { flag: options.force === true ? 'w' : 'wx' });
+  } catch (error) {
+    throw new CliError('failed', 'HF-INIT', whyNot(file, error), { cause: error });
+  }
+  print(io, options, { file, preset: options.preset, name }, `${file} is written (${preset.summary}). Next: holdfast validate ${file}`);
+  return 'ok';
+}
+
+const ANSWERS = ['system', 'account', 'queue', 'endpointId', 'dataDir'] as const;
+
+function answersOf(options: InitOptions): PresetAnswers {
+  const given = ANSWERS.filter((name) => options[name] !== undefined);
+  if (given.length > 0 && !['quick', 'standard'].includes(options.preset)) {
+    throw new CliError(
+      'usage',
+      'HF-USAGE',
+      `--${given[0]?.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} is for the presets quick and standard only.`,
+    );
+  }
+  return Object.fromEntries(given.map((name) => [name, options[name]]));
+}
+
+function whyNot(file: string, error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'EEXIST') return `${file} is there already and was kept. Choose another name, or --force to replace it.`;
+  if (code === 'ENOENT') return `The folder of ${file} does not exist. Make it first.`;
+  return `${file} cannot be written (${code ?? String(error)}).`;
+}

@@ -1,0 +1,69 @@
+import { connect } from 'node:net';
+import type { Client } from '@temporalio/client';
+import { connectClient, connectionSettings, TemporalUnreachable } from '../temporal/connection.ts';
+
+/** The outside of every command; tests give their own. */
+export interface CliIo {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+  readonly output: NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number; readonly rows?: number };
+  readonly errors: NodeJS.WritableStream;
+  /** Ends the command's view (Ctrl-C); never the campaign. */
+  readonly interrupted: AbortSignal;
+}
+
+/** Options that every command takes. */
+export interface CommonOptions {
+  readonly json?: boolean;
+}
+
+export function processIo(): CliIo {
+  const controller = new AbortController();
+  process.once('SIGINT', () => controller.abort());
+  return { env: process.env, input: process.stdin, output: process.stdout, errors: process.stderr, interrupted: controller.signal };
+}
+
+/** Prints one JSON document, or the text. A text always ends with one line break. */
+export function print(io: CliIo, options: CommonOptions, json: unknown, text: string): void {
+  const out = options.json === true ? JSON.stringify(json, null, 2) : text;
+  if (out !== '') io.output.write(out.endsWith('\n') ? out : `${out}\n`);
+}
+
+/** Runs `work` with a client of the environment's Temporal server and closes the connection. Throws TemporalUnreachable. */
+export async function withClient<T>(work: (client: Client) => Promise<T>): Promise<T> {
+  const { address } = connectionSettings();
+  const refusal = await refusalOf(address);
+  if (refusal !== undefined) throw new TemporalUnreachable(address, refusal);
+  const { client, connection } = await connectClient();
+  try {
+    return await work(client);
+  } finally {
+    await connection.close();
+  }
+}
+
+/** gRPC tries again until its deadline even where nothing listens; a refused port is known at once. Undefined when it may be worth trying. */
+function refusalOf(address: string): Promise<Error | undefined> {
+  const [, host, port] = /^\[?([^\]]+?)\]?:(\d+)$/.exec(address) ?? [];
+  if (host === undefined || port === undefined) return Promise.resolve(undefined);
+  return new Promise((resolve) => {
+    const socket = connect({ host, port: Number(port), timeout: 2000 });
+    const end = (error?: Error) => {
+      socket.destroy();
+      resolve(error);
+    };
+    socket.once('connect', () => end());
+    socket.once('timeout', () => end());
+    socket.once('error', (error: NodeJS.ErrnoException) => end(error.code === 'ECONNREFUSED' ? error : undefined));
+  });
+}
+
+const STYLES = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], yellow: [33, 39], cyan: [36, 39] } as const;
+export type Style = keyof typeof STYLES;
+export type Paint = (style: Style, text: string) => string;
+
+/** Colours on a terminal only, and none when NO_COLOR is set (no-color.org) or TERM is dumb. */
+export function painter(io: Pick<CliIo, 'env' | 'output'>): Paint {
+  const isColoured = io.output.isTTY === true && (io.env.NO_COLOR ?? '') === '' && io.env.TERM !== 'dumb';
+  return (style, text) => (isColoured ? `\u001b[${STYLES[style][0]}m${text}\u001b[${STYLES[style][1]}m` : text);
+}

@@ -1,0 +1,46 @@
+import { createInterface } from 'node:readline/promises';
+import { resolveLogin } from '../systems/globus/authorizer.ts';
+import { type Environment, globusEnvironment } from '../systems/globus/environment.ts';
+import { clientCredentials, finishNativeLogin, startNativeLogin } from '../systems/globus/oauth.ts';
+import { openTokenStore } from '../systems/globus/token-store.ts';
+
+export interface LoginIo {
+  readonly input: NodeJS.ReadableStream;
+  readonly output: NodeJS.WritableStream;
+  readonly env?: Environment;
+}
+
+/**
+ * `holdfast login globus [--client]`: prints the link, takes the code, stores the tokens (mode 0600). With `client`, checks the client id and secret of
+ * the environment instead. Returns the namespace it logged in. Throws DriverError needs_login when Globus refuses.
+ */
+export async function loginGlobus(options: { readonly client?: boolean }, io: LoginIo): Promise<string> {
+  const env = io.env ?? process.env;
+  const environment = globusEnvironment(env);
+  const login = resolveLogin(options.client ? 'confidential_client' : 'native_client', environment, env);
+  const store = await openTokenStore(environment);
+  if (login.secret !== undefined) {
+    await store.write(login.namespace, await clientCredentials(environment, login.clientId, login.secret));
+    io.output.write(`Client ${login.clientId} is logged in to Globus Compute (${store.path}).\n`);
+    return login.namespace;
+  }
+  const attempt = startNativeLogin(environment, login.clientId);
+  io.output.write(`Open this link in any browser, log in, and copy the code that it shows:\n\n${attempt.url}\n\n`);
+  const reader = createInterface({ input: io.input, output: io.output });
+  try {
+    const code = await reader.question('Code: ');
+    await store.write(login.namespace, await finishNativeLogin(environment, attempt, code));
+  } finally {
+    reader.close();
+  }
+  io.output.write(`You are logged in to Globus Compute (${store.path}).\n`);
+  return login.namespace;
+}
+
+/** `holdfast logout globus`: forgets the tokens of this computer. */
+export async function logoutGlobus(io: LoginIo): Promise<void> {
+  const environment = globusEnvironment(io.env ?? process.env);
+  const store = await openTokenStore(environment);
+  await store.remove(`user/${environment.name}`);
+  io.output.write(`The Globus login was removed from ${store.path}.\n`);
+}

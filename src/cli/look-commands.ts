@@ -1,0 +1,104 @@
+import type { Client } from '@temporalio/client';
+import type { CampaignStatus, SystemStatus } from '../../workflows/messages.ts';
+import type { TrialRow } from '../domain/trial.ts';
+import { age, clip, columns, duration, measured, percent, plural } from '../view/format.ts';
+import { trialSummary } from '../view/parameters.ts';
+import { budgetLine, progressHeadline } from '../view/progress.ts';
+import { askEnd, askLive, askStatus, askSystem, askTable } from './ask-campaign.ts';
+import { findCampaign, listCampaigns } from './campaigns.ts';
+import type { Exit } from './exit-codes.ts';
+import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
+import { runningTable } from './screen.ts';
+import { endText } from './watch.ts';
+
+/** `holdfast ls`: campaigns, the newest first. */
+export function ls(options: CommonOptions & { readonly limit: number }, io: CliIo): Promise<Exit> {
+  return withClient<Exit>(async (client) => {
+    const entries = await listCampaigns(client, options.limit);
+    const rows = entries.map((entry) => [
+      entry.campaign,
+      entry.status === 'RUNNING' ? (entry.phase ?? 'running') : entry.status.toLowerCase(),
+      entry.system ?? '',
+      entry.done === undefined ? '' : String(entry.done),
+      entry.best === undefined ? '' : measured(entry.best),
+      `${age((Date.now() - entry.startedAt.getTime()) / 1000)} ago`,
+    ]);
+    const text =
+      entries.length === 0
+        ? 'There is no campaign yet. Start one with `holdfast run FILE`.'
+        : columns([['campaign', 'state', 'system', 'trials', 'best', 'started'], ...rows]).join('\n');
+    print(io, options, entries, text);
+    return 'ok';
+  });
+}
+
+/** `holdfast status [CAMPAIGN]`: one screen, the most important sentence first. Exit 3 when its system waits for a login. */
+export function status(name: string | undefined, options: CommonOptions, io: CliIo): Promise<Exit> {
+  return withClient<Exit>(async (client) => {
+    const campaign = await findCampaign(client, name);
+    const { status: now, ended } = await statusOrEnd(client, campaign);
+    if (now === undefined) {
+      print(io, options, { campaign, ended }, endText(campaign, ended));
+      return 'ok';
+    }
+    const system = now.phase === 'ended' || now.system === '' ? undefined : await askSystem(client, now.system);
+    const live = now.phase === 'ended' || now.system === '' ? [] : await askLive(client, now.system, campaign);
+    const rows = await askTable(client, campaign);
+    const text = [
+      `${campaign}  ${now.phase} ${duration(now.elapsedSeconds)}  ${progressHeadline(now, rows)}`,
+      now.headline,
+      ...now.problems.map((problem) => `! ${problem}`),
+      '',
+      `trials  ${countsText(now)}`,
+      `budget  ${budgetLine(now)}`,
+      ...(now.best === undefined ? [] : [`best    trial ${now.best.number}: ${trialSummary(now.best.params, 90)}`]),
+      ...(system === undefined ? [] : systemLines(system)),
+      ...(now.resultsDirectory === undefined ? [] : [`results ${now.resultsDirectory}`]),
+      ...running(now, rows, live),
+    ].join('\n');
+    print(io, options, { ...now, systemStatus: system ?? null, live }, text);
+    return system?.login.kind === 'needs_login' ? 'needsLogin' : 'ok';
+  });
+}
+
+/** The status; for a campaign that ended while no worker is there to answer, its result. */
+export async function statusOrEnd(client: Client, campaign: string) {
+  try {
+    return { status: await askStatus(client, campaign) };
+  } catch (error) {
+    const { status: workflow } = await client.workflow.getHandle(campaign).describe();
+    if (workflow.name === 'RUNNING') throw error;
+    return { ended: await askEnd(client, campaign) };
+  }
+}
+
+function countsText({ counts, successRate, inFlight, queuedPoints, sinceImprovement }: CampaignStatus): string {
+  return [
+    `completed ${counts.completed}`,
+    `failed ${counts.failed}`,
+    counts.pruned > 0 ? `pruned ${counts.pruned}` : undefined,
+    counts.cancelled > 0 ? `cancelled ${counts.cancelled}` : undefined,
+    `in flight ${inFlight.length}`,
+    queuedPoints > 0 ? `your points waiting ${queuedPoints}` : undefined,
+    successRate === undefined ? undefined : `success ${percent(successRate)}`,
+    `${sinceImprovement} since the last improvement`,
+  ]
+    .filter((part) => part !== undefined)
+    .join('  ');
+}
+
+function systemLines(system: SystemStatus): string[] {
+  return [
+    `system  ${system.name}: ${system.running} of ${plural(system.slots, 'slot')} busy, ${system.offered} offered, ${system.queued} queued${system.utilisation === undefined ? '' : `, ${percent(system.utilisation)} of slot time used`}; login ${system.login.kind === 'ready' ? 'ready' : 'NEEDED'}`,
+    ...(system.login.kind === 'needs_login' ? [`! ${system.login.message} Run: holdfast login ${system.name}`] : []),
+    ...system.pilots
+      .filter((pilot) => pilot.state !== 'ended')
+      .map((pilot) => `pilot   ${pilot.pilot} ${pilot.state} ${pilot.nativeId ?? ''} ${clip(pilot.comment ?? '', 80)}`.trimEnd()),
+    ...system.notices.map((notice) => `notice  ${notice}`),
+  ];
+}
+
+function running(now: CampaignStatus, rows: readonly TrialRow[], live: Awaited<ReturnType<typeof askLive>>): string[] {
+  const lines = runningTable({ status: now, rows, live }, 120, 30);
+  return lines.length === 0 ? [] : ['', ...lines];
+}

@@ -1,0 +1,35 @@
+import { CommanderError } from 'commander';
+import { EXIT_CODES, type Exit, told } from './exit-codes.ts';
+import { type CliIo, processIo } from './io.ts';
+import { program } from './program.ts';
+
+/** Runs one command line and returns its exit status. Errors are told in words; a stack trace stands only behind a fault of ours, with HOLDFAST_DEBUG=1. */
+export async function main(argv: readonly string[], io: CliIo = processIo()): Promise<number> {
+  let exit: Exit = 'ok';
+  const command = program(io, (end) => {
+    exit = end;
+  });
+  const everyCommand = (made: typeof command): void => {
+    made.exitOverride().configureOutput({ writeOut: (text) => io.output.write(text), writeErr: (text) => io.errors.write(text) });
+    made.commands.forEach(everyCommand);
+  };
+  everyCommand(command);
+  try {
+    await command.parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODES.ok.status : EXIT_CODES.usage.status;
+    const problem = told(error);
+    if (argv.includes('--json')) {
+      io.output.write(
+        `${JSON.stringify({ error: { code: problem.code, message: problem.message, exit: EXIT_CODES[problem.exit].status } })}\n`,
+      );
+    } else {
+      io.errors.write(`${problem.message}\n`);
+      if (problem.isUnexpected && io.env.HOLDFAST_DEBUG !== '1')
+        io.errors.write('This should not have happened; HOLDFAST_DEBUG=1 shows where.\n');
+    }
+    if (io.env.HOLDFAST_DEBUG === '1' && error instanceof Error) io.errors.write(`${error.stack ?? ''}\n`);
+    return EXIT_CODES[problem.exit].status;
+  }
+  return EXIT_CODES[exit].status;
+}

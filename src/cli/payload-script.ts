@@ -1,0 +1,45 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { cacheFolder, packageRoot } from '../package-root.ts';
+import { CliError, type Exit } from './exit-codes.ts';
+import type { CliIo } from './io.ts';
+
+/** Exit codes of the payload's scripts. 3: a detached fetch is still under way, which is no failure; the output says so. */
+const EXITS: Readonly<Record<number, Exit>> = { 0: 'ok', 1: 'failed', 2: 'usage', 3: 'ok' };
+
+/** The Python that runs our own scripts: HOLDFAST_PYTHON, else the environment that the set-up made (it has numpy), else python3. */
+export function scriptPython(env: CliIo['env']): string {
+  const own = path.join(cacheFolder(), 'python', 'bin', 'python');
+  return env.HOLDFAST_PYTHON ?? (existsSync(own) ? own : 'python3');
+}
+
+/**
+ * Runs a script of remote/training/cifar100 with the words given; its output is the command's. Ctrl-C ends it.
+ * Throws CliError when Python cannot be started or was killed.
+ */
+export async function runPayloadScript(script: string, words: readonly string[], io: CliIo): Promise<Exit> {
+  const python = scriptPython(io.env);
+  const file = path.join(packageRoot(), 'remote', 'training', 'cifar100', script);
+  const child = spawn(python, [file, ...words], { stdio: ['ignore', 'pipe', 'pipe'], signal: io.interrupted, killSignal: 'SIGTERM' });
+  child.stdout.on('data', (piece: Buffer) => io.output.write(piece));
+  child.stderr.on('data', (piece: Buffer) => io.errors.write(piece));
+  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (...end) => resolve(end));
+  }).catch((cause: Error) => {
+    throw new CliError('failed', 'HF-PYTHON', `${python} cannot be run (${cause.message}). Name a Python in HOLDFAST_PYTHON.`, { cause });
+  });
+  if (code === null)
+    throw new CliError('failed', 'HF-PYTHON', `${script} was ended by ${signal}. Start it again: it goes on from where it was.`);
+  return EXITS[code] ?? 'failed';
+}
+
+/** Words of a command line from options: true → `--name`, a value → `--name value`; what is absent or false is left out. */
+export function optionWords(options: Readonly<Record<string, string | number | boolean | undefined>>): string[] {
+  return Object.entries(options).flatMap(([name, value]) => {
+    if (value === undefined || value === false) return [];
+    const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    return value === true ? [flag] : [flag, String(value)];
+  });
+}

@@ -1,0 +1,224 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { enqueue, setBudget, setConcurrency } from './change-commands.ts';
+import { endpointCommand, endpointIo } from './endpoint.ts';
+import { EXIT_CODES, type Exit } from './exit-codes.ts';
+import { type InitOptions, init } from './init.ts';
+import { PRESETS } from './init-presets.ts';
+import type { CliIo } from './io.ts';
+import * as look from './look-commands.ts';
+import { EXPORTS, exportTrials, report } from './result-commands.ts';
+import { siteCommands } from './site-commands.ts';
+import { run, validate } from './start-commands.ts';
+import { STEERING, steer, type Verb } from './steer-commands.ts';
+import * as table from './table-commands.ts';
+import * as trial from './trial-commands.ts';
+import { watch } from './watch.ts';
+import * as work from './worker-commands.ts';
+
+/** Where the exit of the last command goes. */
+export type Finish = (exit: Exit) => void;
+
+/** The whole command line. Example: `await program(processIo(), finish).parseAsync(process.argv)`. */
+export function program(io: CliIo, finish: Finish): Command {
+  const root = new Command('holdfast')
+    .description('Hyperparameter-optimisation campaigns that cannot be lost.')
+    .showSuggestionAfterError(true)
+    .showHelpAfterError('(holdfast --help lists the commands)')
+    .configureHelp({ sortSubcommands: false })
+    .addHelpText('after', exitTable());
+
+  /** A command with --json and the connection options; its action's answer is the exit. */
+  const add = (usage: string, summary: string, action: (...args: never[]) => Promise<Exit>, parent: Command = root) => {
+    const command = parent.command(usage).description(summary).option('--json', 'one JSON document instead of text');
+    addConnection(command);
+    command.action(async (...args: unknown[]) => {
+      // Commander appends the options and the command itself to the arguments.
+      finish(await (action as (...all: unknown[]) => Promise<Exit>)(...args.slice(0, -1)));
+    });
+    return command;
+  };
+
+  atWork(add, io);
+  initCommand(add, io);
+  start(add, io);
+  lookAt(add, io);
+  steering(root, add, io);
+  siteCommands(root, add, io);
+  root.addCommand(endpoint(io));
+  return root;
+}
+
+export type Add = (usage: string, summary: string, action: (...args: never[]) => Promise<Exit>, parent?: Command) => Command;
+
+function atWork(add: Add, io: CliIo): void {
+  const dev = add('dev', "Temporal's dev server and a worker, for one person on one computer", (options: work.DevCommandOptions) =>
+    work.dev(options, io),
+  )
+    .option('--port <n>', 'port of the server (default 7233, or a free one)', positive)
+    .option('--ui-port <n>', 'port of the Web UI (default 8233, or a free one)', positive)
+    .option('--folder <folder>', 'where the server keeps its file');
+  const worker = add('worker', 'a worker for workflows and for the systems named', (options: work.WorkerOptions) =>
+    work.worker(options, io),
+  );
+  for (const command of [dev, worker]) {
+    command
+      .option('-s, --systems <names>', 'systems whose work this worker does', names, ['local'])
+      .option('-l, --log-level <level>', 'trace, debug, info, warn, error, silent', 'info');
+  }
+}
+
+function names(text: string): string[] {
+  return text
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+}
+
+function start(add: Add, io: CliIo): void {
+  add('validate <file>', 'check a campaign file and list every problem; needs no server', (file: string, options: { json?: boolean }) =>
+    validate(file, options, io),
+  );
+  add('run <file>', 'start a campaign and return its id', (file: string, options: { id?: string; watch?: boolean }) =>
+    run(file, options, io),
+  )
+    .option('--id <id>', 'id of the campaign (default: <name>-<n>)')
+    .option('-w, --watch', 'watch it until the end; Ctrl-C leaves the view, never the campaign');
+}
+
+function initCommand(add: Add, io: CliIo): void {
+  add('init [file]', 'write a campaign file to start from', (file: string | undefined, options: InitOptions) =>
+    init(file ?? 'campaign.yaml', options, io),
+  )
+    .option(
+      '-p, --preset <name>',
+      Object.entries(PRESETS)
+        .map(([name, { summary }]) => `${name}: ${summary}`)
+        .join('; '),
+      'own',
+    )
+    .option('--name <name>', "the campaign's name (default: the file's)")
+    .option('--system <name>', 'quick, standard: a profile of config/systems')
+    .option('--account <name>', 'quick, standard: the project that pays')
+    .option('--queue <name>', 'quick, standard: its queue')
+    .option('--endpoint-id <uuid>', 'quick, standard: a Globus Compute endpoint instead')
+    .option('--data-dir <folder>', 'quick, standard: the data set on the system')
+    .option('--force', 'replace the file');
+}
+
+function lookAt(add: Add, io: CliIo): void {
+  add('ls', 'list campaigns', (options: { limit: number }) => look.ls(options, io)).option(
+    '-n, --limit <n>',
+    'at most this many',
+    positive,
+    50,
+  );
+  add('status [campaign]', 'one screen: state, best, what it waits for', (name: string | undefined, options: object) =>
+    look.status(name, options, io),
+  );
+  add('watch [campaign]', 'live view until the end; Ctrl-C leaves it, the campaign goes on', (name: string | undefined, options: object) =>
+    watch(name, options, io),
+  );
+  add('best [campaign]', 'the best trials', (name: string | undefined, options: table.BestOptions) => table.best(name, options, io))
+    .option('-n, --count <n>', 'how many', positive, 5)
+    .option('--config <format>', 'the best point alone, ready to be used: yaml, json or argv');
+  add('trials [campaign]', 'the table of trials', (name: string | undefined, options: table.TrialsOptions) =>
+    table.trials(name, options, io),
+  )
+    .option('-s, --state <state>', 'only those: queued, running, completed, pruned, failed, cancelled')
+    .option('-n, --limit <n>', 'at most this many, the newest', positive, 50);
+  add('errors [campaign]', 'failures by class, with examples and what to do', (name: string | undefined, options: object) =>
+    table.errors(name, options, io),
+  );
+  add(
+    'logs <campaign> [trial]',
+    'output of a trial: `logs digits-1 7` or `logs digits-1/trial-0007`',
+    (first: string, second: string | undefined, options: trial.LogsOptions) => trial.logs(first, second, options, io),
+  )
+    .option('-f, --follow', 'go on as it grows, until the trial ends')
+    .option('--stderr', 'stderr instead of stdout')
+    .option('-n, --lines <n>', 'only the last lines', positive)
+    .option('-a, --attempt <n>', 'an earlier attempt', positive);
+  add(
+    'why <campaign> [trial]',
+    'why a trial stands where it stands, with evidence',
+    (first: string, second: string | undefined, options: object) => trial.why(first, second, options, io),
+  );
+  add(
+    'repro <campaign> [trial]',
+    'shell script that runs a trial again by hand',
+    (first: string, second: string | undefined, options: object) => trial.repro(first, second, options, io),
+  );
+  add(
+    'report [campaign]',
+    'make tables, summary and report.html again from the history',
+    (name: string | undefined, options: { out?: string }) => report(name, options, io),
+  ).option('-o, --out <folder>', 'write them there');
+  const exports = add('export [campaign]', 'trials for other tools', (name: string | undefined, options: Record<string, unknown>) =>
+    exportTrials(name, options, io),
+  );
+  for (const [format, { summary }] of Object.entries(EXPORTS)) exports.option(`--${format} <file>`, `${summary} ("-" is the terminal)`);
+}
+
+function steering(root: Command, add: Add, io: CliIo): void {
+  for (const verb of Object.keys(STEERING) as Verb[]) {
+    const command = add(
+      `${verb} [campaign]`,
+      STEERING[verb].summary,
+      (name: string | undefined, options: { reason?: string; yes?: boolean }) => steer(verb, name, options, io),
+    );
+    if (verb === 'drain' || verb === 'stop') command.option('--reason <words>', 'why, for the report');
+    if (STEERING[verb].question !== undefined) command.option('-y, --yes', 'do not ask');
+  }
+  add(
+    'enqueue <campaign> [point...]',
+    'try your own point next: name=value …',
+    (name: string, pairs: string[], options: { file?: string }) => enqueue(name, pairs, options, io),
+  ).option('-f, --file <file>', 'a point or a list of points, YAML or JSON');
+  const set = root.command('set').description('change a running campaign');
+  add(
+    'concurrency <campaign> <n>',
+    'trials in flight at most',
+    (name: string, value: string, options: object) => setConcurrency(name, value, options, io),
+    set,
+  );
+  add('budget <campaign>', 'limits; what is not named stays', (name: string, options: object) => setBudget(name, options, io), set)
+    .option('--trials <n>', 'trials in all')
+    .option('--wall <time>', 'wall time from the start: 90m, 6h, 2d')
+    .option('--node-hours <h>', 'node-hours')
+    .option('--until <instant>', 'deadline, ISO 8601 with a zone');
+}
+
+/** Temporal's own names; they set its environment variables, so profiles, TLS and API keys work as everywhere. */
+function addConnection(command: Command): void {
+  for (const [flag, variable, summary] of [
+    ['--address <host:port>', 'TEMPORAL_ADDRESS', 'Temporal server'],
+    ['--namespace <name>', 'TEMPORAL_NAMESPACE', 'Temporal namespace'],
+    ['--profile <name>', 'TEMPORAL_PROFILE', 'profile of temporal.toml'],
+  ] as const) {
+    command.addOption(new Option(flag, `${summary} (default: ${variable})`).hideHelp(flag !== '--address <host:port>'));
+  }
+  command.hook('preAction', (_, action) => {
+    const options = action.opts<{ address?: string; namespace?: string; profile?: string }>();
+    if (options.address !== undefined) process.env.TEMPORAL_ADDRESS = options.address;
+    if (options.namespace !== undefined) process.env.TEMPORAL_NAMESPACE = options.namespace;
+    if (options.profile !== undefined) process.env.TEMPORAL_PROFILE = options.profile;
+    const here = work.devServerAddress(process.env);
+    if (here !== undefined) process.env.TEMPORAL_ADDRESS = here;
+  });
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError(`"${text}" is no whole number of at least 1.`);
+  return value;
+}
+
+/** The endpoint commands have their own outside; what they print goes where the others print. */
+function endpoint(io: CliIo): Command {
+  return endpointCommand({ ...endpointIo(io.env), write: (text) => void io.output.write(text) });
+}
+
+function exitTable(): string {
+  const rows = Object.values(EXIT_CODES).map(({ status, meaning }) => `  ${status}  ${meaning}`);
+  return `\nExit status:\n${rows.join('\n')}\n\nThe server comes from Temporal's own configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS*, temporal.toml).`;
+}

@@ -1,0 +1,131 @@
+import { basename, resolve } from 'node:path';
+import type { Client } from '@temporalio/client';
+import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
+import type { CampaignSpec } from '../domain/campaign.ts';
+import { TASK_QUEUE } from '../domain/ids.ts';
+import { admitCampaign } from '../spec/admit.ts';
+import { BadSpec } from '../spec/bad-spec.ts';
+import { readSource } from '../spec/source.ts';
+import { plural } from '../view/format.ts';
+import { tellingOrder } from '../view/parameters.ts';
+import { CliError, type Exit } from './exit-codes.ts';
+import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
+import { watchCampaign } from './watch.ts';
+
+/** `holdfast validate FILE`: every problem of a campaign file at once; needs no server. */
+export async function validate(file: string, options: CommonOptions, io: CliIo): Promise<Exit> {
+  try {
+    const spec = await admitCampaign(file);
+    print(io, options, { file, valid: true, problems: [], spec }, `${file} is fine: ${describeSpec(spec)}.`);
+    return 'ok';
+  } catch (error) {
+    if (!(error instanceof BadSpec)) throw error;
+    if (options.json === true) print(io, options, { file, valid: false, problems: error.problems }, '');
+    else io.errors.write(`${error.message}\n`);
+    return 'usage';
+  }
+}
+
+function describeSpec(spec: CampaignSpec): string {
+  const goal = spec.objectives.map(({ metric, direction }) => `${direction} ${metric}`).join(', ');
+  const budget = Object.entries(spec.budget).map(([name, value]) => `${name} ${value}`);
+  return `${goal} over ${plural(tellingOrder(spec.space).length, 'parameter')}, sampler ${spec.sampler.type}, system ${spec.system.name}, ${budget.length === 0 ? 'no budget limit' : budget.join(', ')}`;
+}
+
+export interface RunOptions extends CommonOptions {
+  readonly id?: string;
+  readonly watch?: boolean;
+}
+
+/**
+ * `holdfast run FILE`: checks the file here, then starts the campaign with its content (a later change of the file changes nothing that runs).
+ * Returns at once with the id, or watches until the end.
+ */
+export async function run(file: string, options: RunOptions, io: CliIo): Promise<Exit> {
+  const spec = await admitCampaign(file);
+  const { value } = readSource(file, process.cwd());
+  return withClient<Exit>(async (client) => {
+    const campaign = await startCampaign(client, value, spec, file, options.id);
+    const hasWorker = await isPolled(client);
+    const next = hasWorker
+      ? `Watch it: holdfast watch ${campaign}`
+      : 'No worker polls the task queue yet; the campaign waits for one: holdfast worker';
+    if (options.watch === true) {
+      io.errors.write(`${campaign} started.${hasWorker ? '' : ` ${next}`}\n`);
+      return watchCampaign(client, campaign, io, options);
+    }
+    print(io, options, { campaign, hasWorker }, `${campaign} started. ${next}`);
+    return 'ok';
+  });
+}
+
+const MOST_ATTEMPTS = 1000;
+
+/** Starts under the id given, or under the first free `<name>-<n>`. Throws CliError for an id in use. */
+async function startCampaign(client: Client, source: unknown, spec: CampaignSpec, file: string, id?: string): Promise<string> {
+  const name = workflowName(spec.name || basename(file).replace(/\.[^.]+$/, ''));
+  const first = id === undefined ? await firstFree(client, name) : 0;
+  for (let number = first; number < first + MOST_ATTEMPTS; number += 1) {
+    const workflowId = id ?? `${name}-${number}`;
+    try {
+      await client.workflow.start('hpoCampaign', {
+        args: [source],
+        taskQueue: TASK_QUEUE,
+        workflowId,
+        workflowIdReusePolicy: 'REJECT_DUPLICATE',
+        staticSummary: (spec.description ?? spec.name).slice(0, 200),
+        memo: { file: resolve(file) },
+      });
+      return workflowId;
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      if (id !== undefined) throw await inUse(client, id);
+    }
+  }
+  throw new CliError('failed', 'HF-ID-IN-USE', `No free id ${name}-<n> was found. Give one with --id.`);
+}
+
+async function inUse(client: Client, id: string): Promise<CliError> {
+  const { status } = await client.workflow.getHandle(id).describe();
+  const next =
+    status.name === 'RUNNING'
+      ? `Watch it (holdfast watch ${id}) or choose another id.`
+      : `Its results stay under that id; choose another one.`;
+  return new CliError('failed', 'HF-ID-IN-USE', `The campaign id ${id} is in use (${status.name.toLowerCase()}). ${next}`);
+}
+
+async function firstFree(client: Client, name: string): Promise<number> {
+  for (let number = 1; ; number += 1) {
+    try {
+      await client.workflow.getHandle(`${name}-${number}`).describe();
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return number;
+      throw error;
+    }
+  }
+}
+
+/** Letters, digits, dots, dashes and underscores: an id that needs no quoting in a shell and makes a fair folder name. */
+function workflowName(name: string): string {
+  return (
+    name
+      .normalize('NFKD')
+      .replace(/[^\w.-]+/g, '-')
+      .replace(/^[-.]+|[-.]+$/g, '')
+      .slice(0, 60) || 'campaign'
+  );
+}
+
+/** TASK_QUEUE_TYPE_WORKFLOW of temporal.api.enums.v1. */
+const WORKFLOW_QUEUE = 1;
+
+/** Whether a worker has polled the workflows' queue within the last minutes. */
+async function isPolled(client: Client): Promise<boolean> {
+  const { pollers } = await client.workflowService.describeTaskQueue({
+    namespace: client.options.namespace,
+    taskQueue: { name: TASK_QUEUE },
+    taskQueueType: WORKFLOW_QUEUE,
+  });
+  const fresh = Date.now() - 90_000;
+  return (pollers ?? []).some((poller) => Number(poller.lastAccessTime?.seconds ?? 0) * 1000 > fresh);
+}

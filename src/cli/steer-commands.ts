@@ -1,0 +1,127 @@
+import { createInterface } from 'node:readline/promises';
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import { drainUpdate, pauseUpdate, resumeUpdate, stopUpdate } from '../../workflows/messages.ts';
+import { plural } from '../view/format.ts';
+import { endedTrials } from '../view/progress.ts';
+import { askEnd, askStatus } from './ask-campaign.ts';
+import { findCampaign } from './campaigns.ts';
+import { CliError, type Exit } from './exit-codes.ts';
+import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
+
+export interface SteerOptions extends CommonOptions {
+  readonly reason?: string;
+  readonly yes?: boolean;
+}
+
+export type Verb = 'pause' | 'resume' | 'drain' | 'stop' | 'cancel';
+
+interface Steering {
+  readonly summary: string;
+  /** Asked on a terminal before it is done. */
+  readonly question?: (inFlight: number) => string;
+  readonly act: (client: Client, campaign: string, options: SteerOptions) => Promise<string>;
+}
+
+const handleOf = (client: Client, campaign: string) => client.workflow.getHandle(campaign);
+
+export const STEERING: Readonly<Record<Verb, Steering>> = {
+  pause: {
+    summary: 'start nothing new; what runs goes on',
+    act: (client, campaign) => handleOf(client, campaign).executeUpdate(pauseUpdate),
+  },
+  resume: {
+    summary: 'go on after pause',
+    act: (client, campaign) => handleOf(client, campaign).executeUpdate(resumeUpdate),
+  },
+  drain: {
+    summary: 'finish what runs, start nothing new, then report',
+    act: (client, campaign, { reason }) =>
+      handleOf(client, campaign).executeUpdate<string, [string]>(drainUpdate.name, { args: [reason ?? 'drained by the user'] }),
+  },
+  stop: {
+    summary: 'end what runs, then report',
+    question: (inFlight) => `End ${plural(inFlight, 'trial')} in flight and close the campaign?`,
+    act: (client, campaign, { reason }) =>
+      handleOf(client, campaign).executeUpdate<string, [string]>(stopUpdate.name, { args: [reason ?? 'stopped by the user'] }),
+  },
+  cancel: {
+    summary: 'cancel the workflow: end remote work first, then a report marked as cancelled',
+    question: (inFlight) => `Cancel the campaign and end ${plural(inFlight, 'trial')} in flight?`,
+    act: async (client, campaign) => {
+      await handleOf(client, campaign).cancel();
+      return 'cancellation requested; remote work is ended first';
+    },
+  },
+};
+
+/** pause, resume, drain, stop, cancel. Asks on a terminal before anything that runs is ended; --yes answers. */
+export function steer(verb: Verb, name: string | undefined, options: SteerOptions, io: CliIo): Promise<Exit> {
+  return withClient<Exit>(async (client) => {
+    const campaign = await findCampaign(client, name);
+    const { question, act } = STEERING[verb];
+    await refuseEnded(client, campaign);
+    if (question !== undefined && options.yes !== true && options.json !== true && io.input.isTTY === true) {
+      const { inFlight } = await askStatus(client, campaign);
+      if (!(await confirm(io, `${campaign}: ${question(inFlight.length)}`))) {
+        print(io, options, { campaign, done: false }, 'Nothing was done.');
+        return 'failed';
+      }
+    }
+    const answer = await told(act(client, campaign, options), campaign);
+    print(io, options, { campaign, done: true, answer }, `${campaign}: ${answer}`);
+    return 'ok';
+  });
+}
+
+async function confirm(io: CliIo, question: string): Promise<boolean> {
+  const reader = createInterface({ input: io.input, output: io.errors });
+  try {
+    return /^y(es)?$/i.test((await reader.question(`${question} [y/N] `, { signal: io.interrupted })).trim());
+  } catch {
+    // Ctrl-C or the end of the input is a no.
+    return false;
+  } finally {
+    reader.close();
+  }
+}
+
+/** A campaign that has ended cannot be steered: exit 4 when that is since its budget is spent. */
+export async function refuseEnded(client: Client, campaign: string): Promise<void> {
+  const { status } = await client.workflow.getHandle(campaign).describe();
+  if (status.name === 'RUNNING') return;
+  const { result } = await askEnd(client, campaign);
+  const reason = result?.stopReason ?? status.name.toLowerCase();
+  const isSpent = await spent(client, campaign);
+  throw new CliError(
+    isSpent ? 'budgetSpent' : 'failed',
+    isSpent ? 'HF-BUDGET-SPENT' : 'HF-ENDED',
+    `${campaign} has ended: ${reason} Start another one with \`holdfast run FILE\`.`,
+  );
+}
+
+async function spent(client: Client, campaign: string): Promise<boolean> {
+  try {
+    const { counts, budget, startedAt, elapsedSeconds } = await askStatus(client, campaign);
+    const end = startedAt + elapsedSeconds * 1000;
+    return (
+      (budget.trials !== undefined && endedTrials(counts) >= budget.trials) ||
+      (budget.wallSeconds !== undefined && elapsedSeconds >= budget.wallSeconds) ||
+      (budget.deadline !== undefined && end >= Date.parse(budget.deadline))
+    );
+  } catch (error) {
+    // Without a worker nobody can say; the campaign has ended either way.
+    if (error instanceof CliError) return false;
+    throw error;
+  }
+}
+
+/** An update to a campaign that ended in the same instant is not a crash of ours. */
+export async function told<T>(answer: Promise<T>, campaign: string): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError)
+      throw new CliError('failed', 'HF-ENDED', `${campaign} has just ended. See holdfast status ${campaign}.`);
+    throw error;
+  }
+}

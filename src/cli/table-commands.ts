@@ -1,0 +1,185 @@
+import type { Client } from '@temporalio/client';
+import { stringify } from 'yaml';
+import type { BestTrial } from '../../workflows/messages.ts';
+import type { CampaignSpec } from '../domain/campaign.ts';
+import { FAILURE_TABLE, type FailureClass } from '../domain/failures.ts';
+import { trialName } from '../domain/ids.ts';
+import type { Point } from '../domain/space.ts';
+import type { TrialRow, TrialState } from '../domain/trial.ts';
+import { age, clip, columns, measured, plural } from '../view/format.ts';
+import { trialSummary } from '../view/parameters.ts';
+import { paretoFront, topRows } from '../view/ranking.ts';
+import { askDescription, askLive, askStatus, askTable } from './ask-campaign.ts';
+import { findCampaign } from './campaigns.ts';
+import { CliError, type Exit } from './exit-codes.ts';
+import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
+import { statusOrEnd } from './look-commands.ts';
+
+export interface BestOptions extends CommonOptions {
+  readonly count: number;
+  readonly config?: string;
+}
+
+const CONFIGS: Readonly<Record<string, (params: Point) => string>> = {
+  yaml: (params) => stringify(params),
+  json: (params) => `${JSON.stringify(params, null, 2)}\n`,
+  argv: (params) =>
+    `${Object.entries(params)
+      .flatMap(([name, value]) => [`--${name}`, shellWord(String(value))])
+      .join(' ')}\n`,
+};
+
+/** `holdfast best`: the best trials; with --config the best point alone, ready to be used. */
+export function best(name: string | undefined, options: BestOptions, io: CliIo): Promise<Exit> {
+  const render = options.config === undefined ? undefined : CONFIGS[options.config];
+  if (options.config !== undefined && render === undefined) {
+    throw new CliError('usage', 'HF-USAGE', `--config ${options.config} is not known. Choose ${Object.keys(CONFIGS).join(', ')}.`);
+  }
+  return withClient<Exit>(async (client) => {
+    const campaign = await findCampaign(client, name);
+    const { trials, metric } = await bestTrials(client, campaign, options.count);
+    if (render !== undefined) {
+      const [first] = trials;
+      if (first === undefined)
+        throw new CliError('failed', 'HF-NO-RESULT', `${campaign} has no completed trial yet. See holdfast status ${campaign}.`);
+      print(io, options, first.params, render(first.params));
+      return 'ok';
+    }
+    const names = [...new Set(trials.flatMap((trial) => Object.keys(trial.params)))];
+    const table = columns([
+      ['trial', ...metric, 'from', ...names],
+      ...trials.map((trial) => [
+        String(trial.number),
+        ...metric.map((_, index) => measured(trial.values[index] ?? Number.NaN)),
+        trial.origin,
+        ...names.map((parameter) =>
+          Object.hasOwn(trial.params, parameter) ? trialSummary({ v: trial.params[parameter] as string }, 30).slice(2) : '–',
+        ),
+      ]),
+    ]);
+    print(io, options, trials, trials.length === 0 ? `${campaign} has no completed trial yet.` : table.join('\n'));
+    return 'ok';
+  });
+}
+
+async function bestTrials(client: Client, campaign: string, count: number): Promise<{ trials: readonly BestTrial[]; metric: string[] }> {
+  const { status: now, ended } = await statusOrEnd(client, campaign);
+  if (now === undefined) return { trials: ended.result?.top.slice(0, count) ?? [], metric: ['value'] };
+  const { spec } = await askDescription(client, campaign);
+  const rows = await askTable(client, campaign);
+  return { trials: bestRows(rows, spec, count).map(bestTrial), metric: spec.objectives.map((objective) => objective.metric) };
+}
+
+/** The best by the objective; with several objectives what no other trial beats in all of them, by the first one. Trials that break a constraint are left out. */
+export function bestRows(
+  rows: readonly TrialRow[],
+  spec: Pick<CampaignSpec, 'objectives' | 'metricConstraints'>,
+  count: number,
+): TrialRow[] {
+  const { objectives, metricConstraints } = spec;
+  const candidates = objectives.length > 1 ? paretoFront(rows, objectives, metricConstraints) : rows;
+  return topRows(candidates, objectives, count, metricConstraints);
+}
+
+function bestTrial(row: TrialRow): BestTrial {
+  return { number: row.number, trial: trialName(row.number), values: row.values ?? [], params: row.params, origin: row.origin };
+}
+
+function shellWord(text: string): string {
+  return /^[\w.,:/@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+export interface TrialsOptions extends CommonOptions {
+  readonly state?: string;
+  readonly limit: number;
+}
+
+/** `holdfast trials`: the table, the newest last. */
+export function trials(name: string | undefined, options: TrialsOptions, io: CliIo): Promise<Exit> {
+  return withClient<Exit>(async (client) => {
+    const campaign = await findCampaign(client, name);
+    const now = await askStatus(client, campaign);
+    const all = await askTable(client, campaign);
+    const running = new Map((now.system === '' ? [] : await askLive(client, now.system, campaign)).map((live) => [live.trial, live]));
+    const stateOf = (row: TrialRow): TrialState => (running.has(trialName(row.number)) ? 'running' : row.state);
+    const chosen = all.filter((row) => options.state === undefined || stateOf(row) === options.state);
+    const rows = chosen.slice(-options.limit);
+    const metrics = now.objectives.map((objective) => objective.metric);
+    const table = columns([
+      ['trial', 'state', ...metrics, 'tries', 'time', 'from', 'parameters'],
+      ...rows.map((row) => [
+        String(row.number),
+        stateOf(row),
+        ...metrics.map((_, index) => (row.values?.[index] === undefined ? '–' : measured(row.values[index] as number))),
+        String(row.attempts),
+        row.runSeconds === undefined ? '–' : age(row.runSeconds),
+        row.origin,
+        row.failure === undefined ? trialSummary(row.params, 70) : clip(`${row.failure.class}: ${row.failure.message}`, 70),
+      ]),
+    ]);
+    const left = chosen.length - rows.length;
+    const text =
+      rows.length === 0
+        ? 'no trials'
+        : `${table.join('\n')}${left > 0 ? `\n(${left} earlier ones left out; --limit ${chosen.length} shows all)` : ''}`;
+    print(io, options, rows, text);
+    return 'ok';
+  });
+}
+
+/** `holdfast errors`: failures by class with stages, examples and advice. Exit 0 whether there are any or not. */
+export function errors(name: string | undefined, options: CommonOptions, io: CliIo): Promise<Exit> {
+  return withClient<Exit>(async (client) => {
+    const campaign = await findCampaign(client, name);
+    const groups = failureGroups(await askTable(client, campaign));
+    const total = groups.reduce((sum, group) => sum + group.count, 0);
+    const text =
+      groups.length === 0
+        ? `No trial of ${campaign} has failed.`
+        : [
+            `${plural(total, 'trial')} of ${campaign} failed:`,
+            ...groups.map((group) =>
+              [
+                '',
+                `${group.class} (${group.severity}): ${plural(group.count, 'trial')}${group.stages.length === 0 ? '' : `, in ${group.stages.join(', ')}`}`,
+                ...group.examples.map((example) => `  trial ${example.number}: ${example.message}`),
+                `  ${group.advice}`,
+                `  More: holdfast why ${campaign} ${group.examples[0]?.number ?? ''}`,
+              ].join('\n'),
+            ),
+          ].join('\n');
+    print(io, options, { campaign, total, classes: groups }, text);
+    return 'ok';
+  });
+}
+
+const MOST_EXAMPLES = 3;
+
+export interface FailureGroup {
+  readonly class: FailureClass;
+  readonly severity: string;
+  readonly count: number;
+  readonly stages: readonly string[];
+  readonly examples: readonly { readonly number: number; readonly message: string }[];
+  readonly advice: string;
+}
+
+/** Failed trials by class, the worst severity first, then the most frequent. */
+export function failureGroups(rows: readonly TrialRow[]): FailureGroup[] {
+  const rank = ['critical', 'high', 'medium', 'low'];
+  const classes = [...new Set(rows.flatMap((row) => (row.state === 'failed' && row.failure !== undefined ? [row.failure.class] : [])))];
+  return classes
+    .map((name): FailureGroup => {
+      const own = rows.filter((row) => row.state === 'failed' && row.failure?.class === name);
+      const { severity, advice } = FAILURE_TABLE[name];
+      return {
+        class: name,
+        severity,
+        count: own.length,
+        stages: [...new Set(own.flatMap((row) => row.failure?.stage ?? []))],
+        examples: own.slice(0, MOST_EXAMPLES).map((row) => ({ number: row.number, message: row.failure?.message ?? '' })),
+        advice,
+      };
+    })
+    .sort((a, b) => rank.indexOf(a.severity) - rank.indexOf(b.severity) || b.count - a.count);
+}

@@ -1,0 +1,95 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import pino, { type Logger } from 'pino';
+import { startDev } from '../dev.ts';
+import { cacheFolder } from '../package-root.ts';
+import { loadDrivers } from '../systems/load-drivers.ts';
+import { startWorkers } from '../worker.ts';
+import { CliError, type Exit } from './exit-codes.ts';
+import { type CliIo, type CommonOptions, print } from './io.ts';
+
+export interface WorkerOptions extends CommonOptions {
+  readonly systems: readonly string[];
+  readonly logLevel: string;
+}
+
+export interface DevCommandOptions extends WorkerOptions {
+  readonly port?: number;
+  readonly uiPort?: number;
+  readonly folder?: string;
+}
+
+const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
+
+/** JSON lines for a machine, readable lines on a terminal. */
+function loggerFor(options: WorkerOptions, io: CliIo): Logger {
+  if (!LEVELS.includes(options.logLevel)) {
+    throw new CliError('usage', 'HF-USAGE', `--log-level ${options.logLevel} is not known. Choose ${LEVELS.join(', ')}.`);
+  }
+  const isPretty = options.json !== true && io.output.isTTY === true;
+  const time = pino.stdTimeFunctions.isoTime;
+  return isPretty
+    ? pino({
+        level: options.logLevel,
+        timestamp: time,
+        transport: {
+          target: 'pino-pretty',
+          options: { translateTime: 'SYS:dd-mm-yyyy HH:MM:ss', ignore: 'pid,hostname', colorize: (io.env.NO_COLOR ?? '') === '' },
+        },
+      })
+    : pino({ level: options.logLevel, timestamp: time });
+}
+
+/** `holdfast worker --systems a,b`: runs workflows, and the side effects of these systems, until it is told to stop. */
+export async function worker(options: WorkerOptions, io: CliIo): Promise<Exit> {
+  const logger = loggerFor(options, io);
+  const running = await startWorkers({ drivers: await loadDrivers(options.systems), logger });
+  logger.info(
+    { address: running.address, namespace: running.namespace, systems: options.systems },
+    'worker is running; Ctrl-C stops it in order',
+  );
+  io.interrupted.addEventListener('abort', () => running.shutdown(), { once: true });
+  await running.finished;
+  return 'ok';
+}
+
+/** `holdfast dev`: Temporal's dev server on a file and a worker, for one person on one computer. Ctrl-C stops both; campaigns go on at the next start. */
+export async function dev(options: DevCommandOptions, io: CliIo): Promise<Exit> {
+  const logger = loggerFor(options, io);
+  const started = await startDev({
+    systems: options.systems,
+    logger,
+    say: (text) => io.errors.write(`${text}\n`),
+    ...(options.port === undefined ? {} : { port: options.port }),
+    ...(options.uiPort === undefined ? {} : { uiPort: options.uiPort }),
+    ...(options.folder === undefined ? {} : { folder: options.folder }),
+  });
+  print(
+    io,
+    options,
+    { address: started.address, uiUrl: started.uiUrl, systems: options.systems },
+    `Temporal is at ${started.address}, its Web UI at ${started.uiUrl}; a worker runs ${options.systems.join(', ')}. Ctrl-C stops both, campaigns go on at the next start.`,
+  );
+  const interrupted = new Promise<void>((resolve) => io.interrupted.addEventListener('abort', () => resolve(), { once: true }));
+  await Promise.race([started.ended, interrupted]);
+  await started.stop();
+  return 'ok';
+}
+
+/**
+ * Address of the server that `holdfast dev` runs on this computer, where it is not Temporal's usual port and the user has named no other.
+ * Undefined when none runs.
+ */
+export function devServerAddress(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  const isNamed = ['TEMPORAL_ADDRESS', 'TEMPORAL_PROFILE', 'TEMPORAL_CONFIG_FILE'].some((name) => (env[name] ?? '') !== '');
+  const note = path.join(cacheFolder(), 'dev', 'server.json');
+  if (isNamed || !existsSync(note)) return undefined;
+  try {
+    const { address, pid } = JSON.parse(readFileSync(note, 'utf8')) as { address: string; pid: number };
+    process.kill(pid, 0);
+    return address;
+  } catch {
+    // A server that was killed leaves its note behind.
+    return undefined;
+  }
+}

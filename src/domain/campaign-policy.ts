@@ -1,0 +1,87 @@
+import { shouldStop, trialsLeft } from '../search/stop-rules.ts';
+import type { CampaignSpec } from './campaign.ts';
+import { type CampaignState, countsOf } from './campaign-state.ts';
+import { FAILURE_TABLE } from './failures.ts';
+import { rampedConcurrency } from './ramp.ts';
+import { isFinal, type TrialRow } from './trial.ts';
+
+/** When a campaign starts, stops and ends: pure decisions over its state. */
+
+/** Trials that may be started now. */
+export function roomFor(state: CampaignState): number {
+  return Math.max(0, Math.min(concurrencyOf(state) - state.inFlight.size, trialsLeft(state.budget, state.table.rows)));
+}
+
+/** Trials in flight at most: what the user allows, or less during a cautious start. */
+function concurrencyOf(state: CampaignState): number {
+  const ramp = state.spec?.ramp;
+  if (ramp === undefined) return state.concurrency;
+  const ended = state.table.rows
+    .filter((row) => row.state === 'completed' || row.state === 'failed')
+    .sort((a, b) => (a.finishedAt ?? 0) - (b.finishedAt ?? 0) || a.number - b.number);
+  return rampedConcurrency(
+    ramp,
+    ended.map((row) => row.state === 'completed'),
+    state.concurrency,
+  );
+}
+
+/** Nothing runs and nothing more will be started. */
+export function isOver(state: CampaignState): boolean {
+  return (state.phase === 'draining' || state.phase === 'stopping' || state.phase === 'cancelling') && state.inFlight.size === 0;
+}
+
+/** Rules after which running trials are ended at once; the others let them finish, since their node time is already spent. */
+const ENDS_AT_ONCE = new Set(['wall_time', 'deadline', 'node_hours', 'target']);
+
+export function stopVerdictOf(
+  state: CampaignState,
+  spec: CampaignSpec,
+  now: number,
+): { phase: 'draining' | 'stopping'; sentence: string } | undefined {
+  const verdict = shouldStop({
+    objectives: spec.objectives,
+    budget: state.budget,
+    stop: spec.stop,
+    trials: state.table.rows,
+    now,
+    startedAt: state.startedAt,
+  });
+  if (verdict === undefined) return undefined;
+  return { phase: ENDS_AT_ONCE.has(verdict.rule) ? 'stopping' : 'draining', sentence: verdict.sentence };
+}
+
+/** The next instant at which the clock alone ends the campaign, in milliseconds; undefined without such a limit. */
+export function nextInstant(state: CampaignState, now: number): number | undefined {
+  const instants = [
+    ...(state.budget.wallSeconds === undefined ? [] : [state.startedAt + state.budget.wallSeconds * 1000]),
+    ...(state.budget.deadline === undefined ? [] : [Date.parse(state.budget.deadline)]),
+  ].filter((instant) => instant > now);
+  return instants.length === 0 ? undefined : Math.min(...instants);
+}
+
+/** Trials that must have ended in the same hopeless way before the campaign gives up. */
+const HOPELESS_TRIALS = 5;
+
+/** A sentence when every trial so far failed for a reason that no other point would mend (program missing, data unreadable). */
+export function hopelessness(rows: readonly TrialRow[]): string | undefined {
+  const ended = rows.filter((row) => isFinal(row.state));
+  if (ended.length < HOPELESS_TRIALS) return undefined;
+  const isHopeless = (row: TrialRow) => row.failure !== undefined && FAILURE_TABLE[row.failure.class].severity === 'critical';
+  if (!ended.every(isHopeless)) return undefined;
+  const last = ended.at(-1)?.failure;
+  return `all of the first ${ended.length} trials failed: ${last?.message ?? ''} ${last === undefined ? '' : FAILURE_TABLE[last.class].advice}`.trim();
+}
+
+/** How the campaign ended, for its result. */
+export function endOf(state: CampaignState): { status: 'completed' | 'stopped' | 'cancelled' | 'failed'; reason: string } {
+  const reason = state.stopReason ?? 'every trial of the budget has ended';
+  const counts = countsOf(state.table.rows);
+  if (state.phase === 'cancelling') return { status: 'cancelled', reason };
+  if (counts.completed === 0 && counts.failed > 0) {
+    const failure = state.table.rows.find((row) => row.failure !== undefined)?.failure;
+    return { status: 'failed', reason: `No trial completed (${counts.failed} failed). ${failure?.message ?? ''} ${reason}`.trim() };
+  }
+  if (state.phase === 'stopping') return { status: 'stopped', reason };
+  return { status: 'completed', reason };
+}

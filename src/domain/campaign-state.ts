@@ -1,0 +1,229 @@
+import type { CampaignSpec, MetricConstraint } from './campaign.ts';
+import { trialName } from './ids.ts';
+import type { Point } from './space.ts';
+import type { BestTrial, CampaignPhase, CampaignStatus, TrialCounts } from './status.ts';
+import type { KnownLaunch } from './system-state.ts';
+import { type PackedTable, packTable, type TrialTable, unpackTable } from './table.ts';
+import { type CurvePoint, isFinal, type Suggestion, type TrialOutcome, type TrialRow } from './trial.ts';
+
+/** Points of a curve that a row keeps; only campaigns with a pruner keep any. */
+const MOST_CURVE_POINTS = 512;
+
+/** What a campaign's workflow remembers. */
+export interface CampaignState {
+  readonly campaign: string;
+  readonly startedAt: number;
+  phase: CampaignPhase;
+  spec?: CampaignSpec;
+  hasSearchAttributes: boolean;
+  launch?: { launch: string; directory: string; localDirectory: string };
+  /** What the system was told of this campaign; said again when the system's workflow had to be brought back. */
+  openLaunch?: KnownLaunch;
+  provenance: Readonly<Record<string, string>>;
+  table: TrialTable;
+  inFlight: Set<number>;
+  concurrency: number;
+  /** Changed by the user while it runs. */
+  budget: CampaignSpec['budget'];
+  /** Points to start next: the user's own first, then what the sampler gave ahead. */
+  enqueued: Suggestion[];
+  ahead: Suggestion[];
+  samplerState?: Readonly<Record<string, unknown>>;
+  isExhausted: boolean;
+  /** Asked to pause before it could start. */
+  isPauseAsked?: boolean;
+  /** Pruner's memory: trial → highest rung at which it was let through (or ended). */
+  decided: Record<number, number>;
+  stopReason?: string;
+  /** By topic, in words a person can act on. */
+  notices: Record<string, string>;
+  /** Rows finished when the last report was written. */
+  reportedAt: number;
+  lastAttributes?: string;
+}
+
+export function newCampaignState(campaign: string, startedAt: number): CampaignState {
+  return {
+    campaign,
+    startedAt,
+    phase: 'preparing',
+    hasSearchAttributes: false,
+    provenance: {},
+    table: { rows: [], versions: [], version: 0 },
+    inFlight: new Set(),
+    concurrency: 1,
+    budget: {},
+    enqueued: [],
+    ahead: [],
+    isExhausted: false,
+    decided: {},
+    notices: {},
+    reportedAt: 0,
+  };
+}
+
+/** The state as it travels through continue-as-new. */
+export interface CampaignCarry extends Omit<CampaignState, 'table' | 'inFlight' | 'spec'> {
+  readonly spec: CampaignSpec;
+  readonly table: PackedTable;
+  readonly inFlight: readonly number[];
+}
+
+export function carry(state: CampaignState, spec: CampaignSpec): CampaignCarry {
+  return { ...state, spec, table: packTable(state.table, spec.space), inFlight: [...state.inFlight] };
+}
+
+export function revive(carried: CampaignCarry): CampaignState {
+  return { ...carried, table: unpackTable(carried.table, carried.spec.space), inFlight: new Set(carried.inFlight) };
+}
+
+/** The table's row of a new trial. */
+export function newRow(number: number, suggestion: Suggestion, now: number): TrialRow {
+  return {
+    number,
+    params: suggestion.params,
+    origin: suggestion.origin,
+    state: 'queued',
+    attempts: 0,
+    createdAt: now,
+    ...(suggestion.note === undefined ? {} : { note: suggestion.note }),
+  };
+}
+
+/** What a trial's outcome changes in its row. Curves are kept only where the campaign's pruner needs them. */
+export function outcomeChange(spec: CampaignSpec, row: TrialRow, outcome: TrialOutcome): Partial<TrialRow> {
+  const constraintValues = (spec.metricConstraints ?? []).map((constraint) => outcome.metrics?.[constraint.metric] ?? Number.NaN);
+  return {
+    state: outcome.state,
+    attempts: outcome.attempts,
+    runSeconds: outcome.runSeconds,
+    finishedAt: outcome.finishedAt,
+    ...(outcome.values === undefined ? {} : { values: outcome.values }),
+    ...(outcome.step === undefined ? {} : { step: outcome.step }),
+    ...(outcome.failure === undefined ? {} : { failure: outcome.failure }),
+    ...(spec.pruner !== undefined && outcome.curve !== undefined ? { curve: mergeCurves(row.curve, outcome.curve) } : {}),
+    ...(constraintValues.length > 0 ? { constraintValues } : {}),
+  };
+}
+
+/** A trial's curve over its attempts: an attempt that goes on from a checkpoint reports only its own steps. */
+export function mergeCurves(earlier: readonly CurvePoint[] | undefined, later: readonly CurvePoint[]): CurvePoint[] {
+  const values = new Map([...(earlier ?? []), ...later]);
+  return [...values].sort(([a], [b]) => a - b).slice(-MOST_CURVE_POINTS);
+}
+
+export function countsOf(rows: readonly TrialRow[]): TrialCounts {
+  const counts = { total: rows.length, queued: 0, completed: 0, pruned: 0, failed: 0, cancelled: 0 };
+  for (const row of rows) counts[isFinal(row.state) ? row.state : 'queued'] += 1;
+  return counts;
+}
+
+/** The best completed trials, best first, by the first objective; trials that break a constraint on a metric come last and are left out while others exist. */
+export function bestOf(spec: CampaignSpec, rows: readonly TrialRow[], count: number): BestTrial[] {
+  const sign = spec.objectives[0]?.direction === 'minimize' ? 1 : -1;
+  const done = rows.filter((row) => row.state === 'completed' && row.values !== undefined);
+  const feasible = done.filter((row) => isFeasible(row, spec.metricConstraints ?? []));
+  return (feasible.length > 0 ? feasible : done)
+    .sort((a, b) => sign * ((a.values?.[0] ?? 0) - (b.values?.[0] ?? 0)) || a.number - b.number)
+    .slice(0, count)
+    .map((row) => ({
+      number: row.number,
+      trial: trialName(row.number),
+      values: row.values ?? [],
+      params: row.params,
+      origin: row.origin,
+      ...(row.step === undefined ? {} : { step: row.step }),
+      ...(row.finishedAt === undefined ? {} : { finishedAt: row.finishedAt }),
+    }));
+}
+
+function isFeasible(row: TrialRow, constraints: readonly MetricConstraint[]): boolean {
+  return constraints.every((constraint, index) => {
+    const value = row.constraintValues?.[index];
+    if (value === undefined || Number.isNaN(value)) return false;
+    return constraint.op === '<=' ? value <= constraint.bound : value >= constraint.bound;
+  });
+}
+
+/** Completed trials in a row, newest first, that did not improve the best by min_delta. Failures are no information. */
+function sinceImprovement(spec: CampaignSpec, rows: readonly TrialRow[]): number {
+  const sign = spec.objectives[0]?.direction === 'minimize' ? -1 : 1;
+  let best = Number.NEGATIVE_INFINITY;
+  let since = 0;
+  const done = rows
+    .filter((row) => row.state === 'completed' && row.values !== undefined)
+    .sort((a, b) => (a.finishedAt ?? 0) - (b.finishedAt ?? 0));
+  for (const row of done) {
+    const value = sign * (row.values?.[0] ?? Number.NaN);
+    if (value > best + spec.stop.minDelta || best === Number.NEGATIVE_INFINITY) {
+      best = Math.max(best, value);
+      since = 0;
+    } else since += 1;
+  }
+  return since;
+}
+
+export function statusOf(state: CampaignState, now: number): CampaignStatus {
+  const { spec } = state;
+  const rows = state.table.rows;
+  const counts = countsOf(rows);
+  const judged = counts.completed + counts.failed;
+  const best = spec === undefined ? undefined : bestOf(spec, rows, 1)[0];
+  return {
+    campaign: state.campaign,
+    name: spec?.name ?? state.campaign,
+    system: spec?.system.name ?? '',
+    phase: state.phase,
+    headline: headlineOf(state, counts),
+    startedAt: state.startedAt,
+    elapsedSeconds: (now - state.startedAt) / 1000,
+    counts,
+    concurrency: state.concurrency,
+    budget: state.budget,
+    objectives: spec?.objectives ?? [],
+    ...(best === undefined ? {} : { best }),
+    ...(judged === 0 ? {} : { successRate: counts.completed / judged }),
+    sinceImprovement: spec === undefined ? 0 : sinceImprovement(spec, rows),
+    queuedPoints: state.enqueued.length,
+    inFlight: [...state.inFlight],
+    trainingHours: rows.reduce((sum, row) => sum + (row.runSeconds ?? 0), 0) / 3600,
+    problems: Object.values(state.notices),
+    ...(state.stopReason === undefined ? {} : { stopReason: state.stopReason }),
+    ...(state.launch === undefined ? {} : { resultsDirectory: state.launch.localDirectory }),
+    ...(spec?.pruner === undefined ? {} : { savedHours: savedHours(rows, spec.pruner.maxSteps) }),
+    tableVersion: state.table.version,
+  };
+}
+
+/** Hours of training that early stopping saved: what pruned trials would have taken to the last step at their own pace. */
+function savedHours(rows: readonly TrialRow[], maxSteps: number): number {
+  const seconds = rows.reduce((sum, row) => {
+    if (row.state !== 'pruned' || !row.step || row.runSeconds === undefined) return sum;
+    return sum + row.runSeconds * Math.max(0, maxSteps / row.step - 1);
+  }, 0);
+  return seconds / 3600;
+}
+
+const PHASE_WORDS: Record<CampaignPhase, (state: CampaignState, counts: TrialCounts) => string> = {
+  preparing: (state) =>
+    state.spec === undefined
+      ? 'reading the campaign file'
+      : `staging code on ${state.spec.system.name} (waits for its worker when there is none)`,
+  running: (_state, counts) =>
+    counts.queued > 0 ? `waiting for ${counts.queued} trial${counts.queued === 1 ? '' : 's'} in flight` : 'choosing the next points',
+  paused: (_state, counts) => `paused by the user; ${counts.queued} in flight go on. Signal resume to continue`,
+  draining: (state, counts) => `finishing ${counts.queued} trial${counts.queued === 1 ? '' : 's'}: ${state.stopReason ?? 'asked to drain'}`,
+  stopping: (state, counts) => `stopping ${counts.queued} trial${counts.queued === 1 ? '' : 's'}: ${state.stopReason ?? 'asked to stop'}`,
+  cancelling: (_state, counts) => `cancelled: ending ${counts.queued} trial${counts.queued === 1 ? '' : 's'} on the system first`,
+  reporting: () => 'writing the report',
+  ended: (state) => state.stopReason ?? 'ended',
+};
+
+function headlineOf(state: CampaignState, counts: TrialCounts): string {
+  return PHASE_WORDS[state.phase](state, counts);
+}
+
+/** The user's own points as suggestions. */
+export function userSuggestions(points: Point | readonly Point[]): Suggestion[] {
+  return (Array.isArray(points) ? (points as readonly Point[]) : [points as Point]).map((params) => ({ params, origin: 'user' }));
+}

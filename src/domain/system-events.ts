@@ -1,0 +1,225 @@
+import type { PilotSeen } from '../systems/driver.ts';
+import { attemptName, trialNumber } from './ids.ts';
+import { type CampaignDemand, type PilotShape, pilotNumber } from './pilots.ts';
+import type { LiveTrial, SystemStatus } from './status.ts';
+import { livePilots, loadsOf, type SystemState } from './system-state.ts';
+import type { CurvePoint } from './trial.ts';
+
+/** How a system's state changes with what is seen, and what others must hear of it. Pure but for the state it is given. */
+
+/** Pilots in a row that ended without one finished trial before submission stops (R9). */
+export const FRUITLESS_PILOTS = 3;
+/** Ended pilots that stay in the list, newest first. */
+const ENDED_PILOTS_SHOWN = 8;
+
+/** What an activity's look brought. */
+export interface LookNews {
+  readonly cursor: string;
+  readonly ended: readonly {
+    readonly campaign: string;
+    readonly trial: string;
+    readonly attempt: number;
+    readonly pilot: string;
+    readonly status: string;
+  }[];
+  readonly running: readonly LiveTrial[];
+  readonly pilots: readonly PilotSeen[];
+  readonly notices: readonly string[];
+  readonly goneCampaigns: readonly string[];
+}
+
+/** What trials and campaigns must be told after a look. */
+export interface Told {
+  readonly started: readonly { campaign: string; number: number; started: { attempt: number; pilot: string; slot: number } }[];
+  readonly rungs: readonly { campaign: string; reports: { number: number; attempt: number; rungs: readonly CurvePoint[] }[] }[];
+  /** The breaker has just opened: one sentence. */
+  readonly breaker?: string;
+  /** Campaigns whose node-hours are spent: no further pilot may be started, so they must end. */
+  readonly spent?: readonly { readonly campaign: string; readonly text: string }[];
+}
+
+export function attemptKey(attempt: { readonly campaign: string; readonly number: number; readonly attempt: number }): string {
+  return `${attempt.campaign}:${attemptName(attempt.number, attempt.attempt)}`;
+}
+
+/** Takes in a look. Attempts that ended leave the state; their done records are acknowledged with the next look. */
+export function noteLook(state: SystemState, news: LookNews): Told {
+  state.cursor = news.cursor;
+  state.notices = news.notices.slice(0, 10);
+  state.acks = news.ended.map(({ campaign, trial, attempt }) => ({ campaign, trial, attempt }));
+  for (const end of news.ended) {
+    // Counted here too: a pilot that was killed may not have told of its last trials.
+    const pilot = state.pilots[end.pilot];
+    if (pilot !== undefined && end.status !== 'returned') state.pilots[end.pilot] = { ...pilot, finished: pilot.finished + 1 };
+    delete state.attempts[attemptKey({ campaign: end.campaign, number: trialNumber(end.trial), attempt: end.attempt })];
+  }
+  const { breaker, spent } = notePilots(state, news);
+  return { ...noteRunning(state, news.running), ...(breaker === undefined ? {} : { breaker }), ...(spent.length === 0 ? {} : { spent }) };
+}
+
+function noteRunning(state: SystemState, running: readonly LiveTrial[]): Pick<Told, 'started' | 'rungs'> {
+  const started: Told['started'][number][] = [];
+  const rungs = new Map<string, Told['rungs'][number]>();
+  for (const live of running) {
+    const number = trialNumber(live.trial);
+    const attempt = state.attempts[attemptKey({ campaign: live.campaign, number, attempt: live.attempt })];
+    if (attempt === undefined) continue;
+    attempt.state = 'running';
+    attempt.pilot = live.pilot;
+    // A trial of less than a second is heard of when it ends: two messages fewer.
+    if (!attempt.isToldStarted && live.run_seconds >= 1) {
+      attempt.isToldStarted = true;
+      started.push({ campaign: live.campaign, number, started: { attempt: live.attempt, pilot: live.pilot, slot: live.slot } });
+    }
+    if (live.rungs.length > (attempt.rungs ?? 0)) {
+      attempt.rungs = live.rungs.length;
+      const report = rungs.get(live.campaign) ?? { campaign: live.campaign, reports: [] };
+      report.reports.push({ number, attempt: live.attempt, rungs: live.rungs });
+      rungs.set(live.campaign, report);
+    }
+  }
+  return { started, rungs: [...rungs.values()] };
+}
+
+function notePilots(state: SystemState, news: LookNews): { breaker: string | undefined; spent: NonNullable<Told['spent']> } {
+  let opened: string | undefined;
+  const ended = new Set<string>();
+  for (const seen of news.pilots) {
+    const known = state.pilots[seen.pilot];
+    if (known === undefined || known.state === 'ended') continue;
+    state.pilots[seen.pilot] = { ...known, ...seen, finished: Math.max(known.finished, seen.finished) };
+    if (seen.state !== 'ended') continue;
+    state.pastAllocated += seen.allocatedSlotSeconds;
+    state.pastBusy += seen.busySlotSeconds;
+    noteNodeHours(state, known.campaign, known.slots, seen.allocatedSlotSeconds);
+    ended.add(known.campaign);
+    requeueUnstarted(state, seen.pilot);
+    const message = seen.end?.message ?? 'ended';
+    if (known.finished > 0 || seen.finished > 0 || seen.end?.kind === 'normal') {
+      state.breaker.evidence = [];
+    } else {
+      state.breaker.evidence.push(`${seen.pilot}: ${message}`);
+      if (state.breaker.evidence.length >= FRUITLESS_PILOTS && !state.breaker.open) {
+        state.breaker.open = true;
+        opened = `system ${state.name}: ${state.breaker.evidence.length} pilots ended without one finished trial. Submission has stopped. ${message}`;
+      }
+    }
+  }
+  forgetOldPilots(state);
+  return { breaker: opened, spent: [...ended].flatMap((campaign) => spentBudget(state, campaign)) };
+}
+
+function noteNodeHours(state: SystemState, campaign: string, slots: number, allocatedSlotSeconds: number): void {
+  const nodes = state.launches[campaign]?.capacity?.nodesPerPilot ?? state.description?.nodesPerPilot ?? 1;
+  const hours = slots > 0 ? (allocatedSlotSeconds / slots / 3600) * nodes : 0;
+  state.nodeHoursUsed = { ...state.nodeHoursUsed, [campaign]: (state.nodeHoursUsed?.[campaign] ?? 0) + hours };
+}
+
+/** Node-hours that a campaign may still ask for; undefined without a budget. */
+function nodeHoursLeft(state: SystemState, campaign: string): number | undefined {
+  const budget = state.launches[campaign]?.nodeHours;
+  return budget === undefined ? undefined : Math.max(0, budget - (state.nodeHoursUsed?.[campaign] ?? 0));
+}
+
+/** A campaign whose last pilot has ended and whose budget is less than one more pilot can only end (R35: the budget is a hard stop). */
+function spentBudget(state: SystemState, campaign: string): { campaign: string; text: string }[] {
+  const launch = state.launches[campaign];
+  const left = nodeHoursLeft(state, campaign);
+  const description = state.description;
+  if (launch === undefined || left === undefined || description === undefined) return [];
+  const perPilot = launch.capacity?.nodeHoursPerPilot ?? (description.nodesPerPilot * (description.walltimeSeconds ?? 0)) / 3600;
+  if (left >= perPilot && left > 0) return [];
+  if (livePilots(state).some((pilot) => pilot.campaign === campaign)) return [];
+  const used = (state.nodeHoursUsed?.[campaign] ?? 0).toFixed(1);
+  return [
+    { campaign, text: `the node-hours are spent: ${used} of ${launch.nodeHours}, and one more pilot may take ${perPilot.toFixed(1)}` },
+  ];
+}
+
+/** Running attempts of a dead pilot count as backlog again: the next pilot finds out what became of them. */
+function requeueUnstarted(state: SystemState, pilot: string): void {
+  for (const attempt of Object.values(state.attempts)) {
+    if (attempt.state === 'running' && attempt.pilot === pilot) attempt.state = 'offered';
+  }
+}
+
+function forgetOldPilots(state: SystemState): void {
+  const ended = Object.values(state.pilots).filter((pilot) => pilot.state === 'ended');
+  for (const pilot of ended.slice(0, Math.max(0, ended.length - ENDED_PILOTS_SHOWN))) delete state.pilots[pilot.pilot];
+}
+
+/** A pilot is on record before it is asked for, so that a crash in between cannot lead to a second one. */
+export function notePilotStart(state: SystemState, pilot: string, campaign: string, slots: number): void {
+  state.pilotCounts[campaign] = Math.max(state.pilotCounts[campaign] ?? 0, pilotNumber(campaign, pilot) ?? 0);
+  state.pilots[pilot] = { pilot, campaign, state: 'requested', slots, finished: 0, allocatedSlotSeconds: 0, busySlotSeconds: 0 };
+}
+
+/** What pilot planning needs to know; undefined until the system is described. */
+export function pilotShape(state: SystemState): PilotShape | undefined {
+  const description = state.description;
+  if (description === undefined) return undefined;
+  // On this computer each campaign has one agent of its own, and the offers alone bound what runs at once.
+  const maxPilots = description.kind === 'local' ? Object.keys(state.launches).length : description.maxPilots;
+  return { ...description, maxPilots };
+}
+
+export function demandsOf(state: SystemState): CampaignDemand[] {
+  const slots = state.description?.slotsPerPilot ?? 1;
+  return loadsOf(state).flatMap((load): CampaignDemand[] => {
+    const launch = state.launches[load.campaign];
+    if (launch === undefined) return [];
+    const isLocal = state.description?.kind === 'local';
+    const backlog = load.queued + load.offered;
+    return [
+      {
+        campaign: load.campaign,
+        backlog: isLocal ? Math.min(backlog, Math.max(0, Math.floor(slots / launch.slotsPerTrial) - load.running)) : backlog,
+        running: load.running,
+        slotsPerTrial: launch.slotsPerTrial,
+        weight: launch.weight,
+        ...launch.capacity,
+        nextPilot: (state.pilotCounts[load.campaign] ?? 0) + 1,
+        ...(launch.nodeHours === undefined ? {} : { nodeHoursLeft: nodeHoursLeft(state, load.campaign) ?? 0 }),
+      },
+    ];
+  });
+}
+
+export function statusOf(state: SystemState): SystemStatus {
+  const loads = loadsOf(state);
+  const sum = (pick: (load: (typeof loads)[number]) => number) => loads.reduce((total, load) => total + pick(load), 0);
+  const live = livePilots(state);
+  const allocated = state.pastAllocated + live.reduce((total, pilot) => total + pilot.allocatedSlotSeconds, 0);
+  const busy = state.pastBusy + live.reduce((total, pilot) => total + pilot.busySlotSeconds, 0);
+  return {
+    name: state.name,
+    kind: state.description?.kind ?? 'unknown',
+    headline: headlineOf(
+      state,
+      sum((load) => load.running),
+      sum((load) => load.queued + load.offered),
+    ),
+    login: state.login,
+    breaker: state.breaker,
+    slots: live.reduce((total, pilot) => total + pilot.slots, 0),
+    queued: sum((load) => load.queued),
+    offered: sum((load) => load.offered),
+    running: sum((load) => load.running),
+    campaigns: loads,
+    pilots: Object.values(state.pilots),
+    ...(allocated > 0 ? { utilisation: busy / allocated } : {}),
+    notices: state.notices,
+  };
+}
+
+function headlineOf(state: SystemState, running: number, waiting: number): string {
+  if (state.login.kind === 'needs_login') return `needs a login: run \`holdfast login ${state.name}\``;
+  if (state.breaker.open) return `submission has stopped: ${state.breaker.evidence.at(-1) ?? 'see the evidence'}`;
+  if (state.description === undefined) return `waits for the worker that holds ${state.name}`;
+  if (running + waiting === 0) return 'nothing to do';
+  const queued = livePilots(state).filter((pilot) => pilot.state === 'queued');
+  const comment = queued.find((pilot) => pilot.comment !== undefined)?.comment;
+  if (running === 0 && queued.length > 0)
+    return `waits for ${queued.length} queued pilot${queued.length === 1 ? '' : 's'}${comment ? `: ${comment}` : ''}`;
+  return `${running} running, ${waiting} waiting`;
+}

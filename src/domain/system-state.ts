@@ -1,0 +1,139 @@
+import type { PilotSeen, PreparedLaunch, SystemDescription } from '../systems/driver.ts';
+import { type CampaignLoad, dispatchOrder } from './dispatch.ts';
+import type { ParameterValue } from './space.ts';
+
+/** What a system's workflow remembers: plain data, small, carried through continue-as-new. */
+export interface SystemState {
+  readonly name: string;
+  description?: SystemDescription;
+  launches: Record<string, KnownLaunch>;
+  /** By `<campaign>:<trial>.<attempt>`, in order of arrival. */
+  attempts: Record<string, KnownAttempt>;
+  stops: StopOrder[];
+  pilots: Record<string, KnownPilot>;
+  /** Pilots named so far, per campaign: names are never used twice. */
+  pilotCounts: Record<string, number>;
+  cursor?: string;
+  acks: { campaign: string; trial: string; attempt: number }[];
+  login: { kind: 'ready' } | { kind: 'needs_login'; since: number; message: string };
+  breaker: { open: boolean; evidence: string[] };
+  notices: string[];
+  /** Slot-seconds of pilots that have ended. */
+  pastAllocated: number;
+  pastBusy: number;
+  /** Node-hours of ended pilots, by campaign; absent in states of earlier versions. */
+  nodeHoursUsed?: Record<string, number>;
+}
+
+export interface KnownLaunch {
+  readonly campaign: string;
+  readonly launch: string;
+  readonly localDirectory: string;
+  readonly slotsPerTrial: number;
+  readonly reportSteps: readonly number[];
+  readonly nodeHours?: number;
+  readonly capacity?: PreparedLaunch['capacity'];
+  readonly weight: number;
+}
+
+export interface KnownAttempt {
+  readonly campaign: string;
+  readonly number: number;
+  readonly attempt: number;
+  readonly params: Readonly<Record<string, ParameterValue>>;
+  readonly resumeFrom?: number;
+  readonly targetStep?: number;
+  state: 'queued' | 'sending' | 'offered' | 'running';
+  isToldStarted?: boolean;
+  pilot?: string;
+  rungs?: number;
+}
+
+export interface StopOrder {
+  readonly key: string;
+  readonly campaign: string;
+  readonly number: number;
+  readonly attempt: number;
+  readonly reason: string;
+}
+
+export interface KnownPilot extends PilotSeen {
+  readonly campaign: string;
+}
+
+export function newSystemState(name: string): SystemState {
+  return {
+    name,
+    launches: {},
+    attempts: {},
+    stops: [],
+    pilots: {},
+    pilotCounts: {},
+    acks: [],
+    login: { kind: 'ready' },
+    breaker: { open: false, evidence: [] },
+    notices: [],
+    pastAllocated: 0,
+    pastBusy: 0,
+  };
+}
+
+export function livePilots(state: SystemState): KnownPilot[] {
+  return Object.values(state.pilots).filter((pilot) => pilot.state !== 'ended');
+}
+
+/** Attempts per campaign and state. */
+export function loadsOf(state: SystemState): { campaign: string; queued: number; offered: number; running: number }[] {
+  const loads = new Map<string, { campaign: string; queued: number; offered: number; running: number }>();
+  for (const campaign of Object.keys(state.launches)) loads.set(campaign, { campaign, queued: 0, offered: 0, running: 0 });
+  for (const attempt of Object.values(state.attempts)) {
+    const load = loads.get(attempt.campaign) ?? { campaign: attempt.campaign, queued: 0, offered: 0, running: 0 };
+    loads.set(attempt.campaign, load);
+    load[attempt.state === 'sending' ? 'offered' : attempt.state] += 1;
+  }
+  return [...loads.values()];
+}
+
+/**
+ * The queued attempts that may be offered now, in fair order. On this computer all campaigns share the slots; behind a batch scheduler each
+ * campaign has its own pilots, and as long as none runs, one pilot's worth of attempts waits in its spool so that it starts full.
+ */
+export function offersDue(state: SystemState): KnownAttempt[] {
+  const description = state.description;
+  if (description === undefined) return [];
+  const queues = new Map<string, KnownAttempt[]>();
+  const loads = loadsOf(state).flatMap((load): CampaignLoad[] => {
+    const launch = state.launches[load.campaign];
+    if (launch === undefined) return [];
+    const used = (load.offered + load.running) * launch.slotsPerTrial;
+    return [
+      {
+        campaign: load.campaign,
+        weight: launch.weight,
+        slotsPerTrial: launch.slotsPerTrial,
+        inFlight: load.offered + load.running,
+        queued: load.queued,
+        room: slotsFor(state, description, launch) - used,
+      },
+    ];
+  });
+  const used = loads.reduce((sum, load) => sum + load.inFlight * load.slotsPerTrial, 0);
+  const free = description.kind === 'pbs' ? Number.POSITIVE_INFINITY : description.slotsPerPilot + description.prefetch - used;
+  for (const attempt of Object.values(state.attempts)) {
+    if (attempt.state !== 'queued') continue;
+    const queue = queues.get(attempt.campaign) ?? [];
+    queue.push(attempt);
+    queues.set(attempt.campaign, queue);
+  }
+  return dispatchOrder(loads, free).flatMap((campaign) => queues.get(campaign)?.shift() ?? []);
+}
+
+/** Slots a campaign's attempts may fill, prefetch included. */
+function slotsFor(state: SystemState, description: SystemDescription, launch: KnownLaunch): number {
+  const perPilot = launch.capacity?.slotsPerPilot ?? description.slotsPerPilot;
+  const prefetch = launch.capacity?.prefetch ?? description.prefetch;
+  if (!description.usesPilots || description.kind === 'local') return description.slotsPerPilot + prefetch;
+  const own = livePilots(state).filter((pilot) => pilot.campaign === launch.campaign);
+  const slots = own.reduce((sum, pilot) => sum + Math.max(pilot.slots, perPilot), 0);
+  return Math.max(slots, perPilot) + prefetch;
+}

@@ -1,0 +1,69 @@
+import type { Objective } from '../domain/campaign.ts';
+import { isFinal, type TrialRow } from '../domain/trial.ts';
+import { lossesOf } from '../search/losses.ts';
+
+/** Who proposed a point: the model or the sampler. Points of the user and the default are nobody's merit. */
+export type Arm = 'llm' | 'sampler';
+
+const NOBODYS = new Set(['user', 'default', 'adopted']);
+
+/** Weight of curiosity in UCB1 (Auer, Cesa-Bianchi, Fischer 2002); rewards lie in [0, 1]. */
+const CURIOSITY = Math.SQRT2;
+
+interface Record {
+  pulls: number;
+  reward: number;
+}
+
+/**
+ * What each arm has earned. The reward of a trial is the share of earlier results that it beats (ties count half), so that an arm cannot shine by having
+ * been asked early; a failed trial earns nothing, a cancelled one is not counted, a pending one counts as a pull with the arm's mean so far.
+ */
+export function arms(objectives: readonly Objective[], trials: readonly TrialRow[]): { readonly [A in Arm]: Readonly<Record> } {
+  const earned: { [A in Arm]: Record } = { llm: { pulls: 0, reward: 0 }, sampler: { pulls: 0, reward: 0 } };
+  const losses: number[] = [];
+  const ended = trials.filter((trial) => isFinal(trial.state) && trial.state !== 'cancelled');
+  for (const trial of [...ended].sort((a, b) => (a.finishedAt ?? 0) - (b.finishedAt ?? 0) || a.number - b.number)) {
+    const loss = lossesOf(objectives, trial)?.[0];
+    const reward = loss === undefined || losses.length === 0 ? (loss === undefined ? 0 : 0.5) : beaten(loss, losses);
+    if (loss !== undefined) losses.push(loss);
+    if (NOBODYS.has(trial.origin)) continue;
+    const arm = earned[armOf(trial)];
+    arm.pulls += 1;
+    arm.reward += reward;
+  }
+  for (const trial of trials) if (!isFinal(trial.state) && !NOBODYS.has(trial.origin)) pend(earned[armOf(trial)]);
+  return earned;
+}
+
+function armOf(trial: TrialRow): Arm {
+  return trial.origin === 'llm' ? 'llm' : 'sampler';
+}
+
+function beaten(loss: number, earlier: readonly number[]): number {
+  return earlier.reduce((sum, other) => sum + (loss < other ? 1 : loss === other ? 0.5 : 0), 0) / earlier.length;
+}
+
+function pend(arm: Record): void {
+  arm.reward += arm.pulls === 0 ? 0.5 : arm.reward / arm.pulls;
+  arm.pulls += 1;
+}
+
+/** How many of the next `count` points the model is asked for, by UCB1; each choice counts as pending for the next. Ties go to the sampler. */
+export function pointsToAskByBandit(objectives: readonly Objective[], trials: readonly TrialRow[], count: number): number {
+  const earned = arms(objectives, trials);
+  const state: { [A in Arm]: Record } = { llm: { ...earned.llm }, sampler: { ...earned.sampler } };
+  let asked = 0;
+  for (let i = 0; i < count; i++) {
+    const chosen: Arm = bound(state.llm, state) > bound(state.sampler, state) ? 'llm' : 'sampler';
+    if (chosen === 'llm') asked++;
+    pend(state[chosen]);
+  }
+  return asked;
+}
+
+function bound(arm: Record, all: { readonly [A in Arm]: Record }): number {
+  if (arm.pulls === 0) return Number.POSITIVE_INFINITY;
+  const total = all.llm.pulls + all.sampler.pulls;
+  return arm.reward / arm.pulls + CURIOSITY * Math.sqrt(Math.log(total) / arm.pulls);
+}

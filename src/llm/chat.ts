@@ -1,0 +1,188 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import OpenAI from 'openai';
+import type { ChatCompletion, ChatCompletionMessageParam } from 'openai/resources/chat/completions';
+import { DriverError } from '../systems/driver.ts';
+import { userAgent } from '../systems/globus/environment.ts';
+import type { KeySource } from './credentials.ts';
+import type { LlmOptions, ResponseFormat, Target } from './options.ts';
+import { judgeStatus, type ServiceFailure } from './service-failures.ts';
+import { toolDefinitions } from './tools.ts';
+
+/** What one model has shown that it can do; kept between calls so that a refusal is met only once. */
+export interface Abilities {
+  readonly format: ResponseFormat;
+  readonly tools: boolean;
+}
+
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+  readonly arguments: string;
+}
+
+export type ChatEnd =
+  | {
+      readonly kind: 'answer';
+      readonly text: string;
+      readonly toolCalls: readonly ToolCall[];
+      readonly message: ChatCompletionMessageParam;
+      readonly abilities: Abilities;
+    }
+  | {
+      readonly kind: 'failed';
+      readonly class: 'needs_login' | 'service' | 'budget';
+      readonly message: string;
+      readonly abilities: Abilities;
+    };
+
+/** Counts calls and tokens, and says when the campaign's limit is reached. */
+export interface Meter {
+  /** Before each request; false: the limit is reached. */
+  readonly take: () => boolean;
+  readonly add: (promptTokens: number, completionTokens: number) => void;
+}
+
+export interface ChatQuestion {
+  readonly target: Target;
+  readonly messages: readonly ChatCompletionMessageParam[];
+  readonly schema: Readonly<Record<string, unknown>>;
+  readonly abilities: Abilities;
+  readonly options: LlmOptions;
+}
+
+export interface ChatDeps {
+  readonly keys: KeySource;
+  readonly meter: Meter;
+  readonly tell: (message: string) => void;
+  readonly signal?: AbortSignal;
+  /** Seconds of the first pause after a refusal that may pass; doubled each time. Default 1. */
+  readonly pauseSeconds?: number;
+}
+
+/** Requests for the same question that a service may refuse for a while before the next model is asked. */
+const MOST_REPEATS = 2;
+/** A service that asks for a longer pause is given up for this time. */
+const LONGEST_PAUSE_SECONDS = 20;
+
+const SIMPLER: Readonly<Record<ResponseFormat, ResponseFormat>> = { json_schema: 'json_object', json_object: 'text', text: 'text' };
+
+/**
+ * Puts one question to one model, through refusals that a renewed login, a pause, a simpler format or the lack of tools can mend. Never throws for what a
+ * service does; an abort by `signal` is thrown on.
+ */
+export async function ask(question: ChatQuestion, deps: ChatDeps): Promise<ChatEnd> {
+  let { abilities } = question;
+  let rejected: string | undefined;
+  let repeats = 0;
+  const failed = (failureClass: 'needs_login' | 'service' | 'budget', message: string): ChatEnd => ({
+    kind: 'failed',
+    class: failureClass,
+    message,
+    abilities,
+  });
+  for (;;) {
+    let key: string;
+    try {
+      key = await deps.keys.key(rejected);
+    } catch (error) {
+      if (!(error instanceof DriverError)) throw error;
+      return failed(error.class === 'needs_login' ? 'needs_login' : 'service', error.message);
+    }
+    if (!deps.meter.take()) return failed('budget', 'The budget of calls or tokens is spent.');
+    const end = await once(question, abilities, key, deps);
+    if ('text' in end) return { kind: 'answer', ...end, abilities };
+    switch (end.remedy) {
+      case 'next':
+        return failed('service', end.message);
+      case 'login':
+        if (!deps.keys.isRenewable || rejected !== undefined) return failed('needs_login', `${end.message}. ${deps.keys.advice}`);
+        rejected = key;
+        break;
+      case 'simpler format':
+        if (abilities.format === 'text') return failed('service', end.message);
+        abilities = { ...abilities, format: SIMPLER[abilities.format] };
+        break;
+      case 'without tools':
+        if (!abilities.tools) return failed('service', end.message);
+        abilities = { ...abilities, tools: false };
+        break;
+      case 'again': {
+        const pause = end.retrySeconds ?? (deps.pauseSeconds ?? 1) * 2 ** repeats;
+        if (repeats === MOST_REPEATS || pause > LONGEST_PAUSE_SECONDS) return failed('service', end.message);
+        repeats += 1;
+        await sleep(pause * 1000, undefined, { signal: deps.signal });
+        break;
+      }
+    }
+    deps.tell(`${question.target.model}: ${end.message}; asked again (${end.remedy}).`);
+  }
+}
+
+type Once = Pick<Extract<ChatEnd, { kind: 'answer' }>, 'text' | 'toolCalls' | 'message'> | ServiceFailure;
+
+async function once({ target, messages, schema, options }: ChatQuestion, abilities: Abilities, key: string, deps: ChatDeps): Promise<Once> {
+  const client = new OpenAI({
+    baseURL: target.baseUrl,
+    apiKey: key,
+    maxRetries: 0,
+    timeout: options.timeout * 1000,
+    // Some gateways turn the library's own away.
+    defaultHeaders: { 'User-Agent': userAgent() },
+    organization: null,
+    project: null,
+  });
+  let completion: ChatCompletion;
+  try {
+    completion = await client.chat.completions.create(
+      {
+        model: target.model,
+        messages: [...messages],
+        temperature: options.temperature,
+        max_tokens: options.maxTokens,
+        ...formatOf(abilities.format, schema),
+        ...(abilities.tools ? { tools: toolDefinitions() } : {}),
+      },
+      deps.signal === undefined ? {} : { signal: deps.signal },
+    );
+  } catch (error) {
+    return failureOf(error, options, deps.signal);
+  }
+  return answerOf(completion, deps.meter);
+}
+
+function formatOf(format: ResponseFormat, schema: Readonly<Record<string, unknown>>) {
+  if (format === 'json_schema')
+    return { response_format: { type: 'json_schema' as const, json_schema: { name: 'points', strict: true, schema } } };
+  return format === 'json_object' ? { response_format: { type: 'json_object' as const } } : {};
+}
+
+function failureOf(error: unknown, options: LlmOptions, signal: AbortSignal | undefined): ServiceFailure {
+  signal?.throwIfAborted();
+  if (error instanceof OpenAI.APIConnectionTimeoutError) return { remedy: 'next', message: `no answer within ${options.timeout} s` };
+  if (error instanceof OpenAI.APIConnectionError) return { remedy: 'again', message: 'cannot be reached' };
+  if (error instanceof OpenAI.APIError && typeof error.status === 'number') {
+    return judgeStatus(error.status, `${error.message} ${JSON.stringify(error.error) ?? ''}`, error.headers?.get('retry-after') ?? null);
+  }
+  // An answer of HTTP 200 that is no JSON.
+  return {
+    remedy: 'next',
+    message: `answered something that is no chat completion (${error instanceof Error ? error.name : typeof error})`,
+  };
+}
+
+/** Everything is looked at with suspicion: gateways answer 200 or 202 with bodies of their own. */
+function answerOf(completion: ChatCompletion, meter: Meter): Once {
+  const usage = completion?.usage;
+  meter.add(count(usage?.prompt_tokens), count(usage?.completion_tokens));
+  const message = completion?.choices?.[0]?.message;
+  if (message === undefined || message === null)
+    return { remedy: 'next', message: 'answered without a choice (a model that is still loading?)' };
+  const toolCalls = (message.tool_calls ?? []).flatMap((call) =>
+    call.type === 'function' ? [{ id: call.id, name: call.function.name, arguments: call.function.arguments }] : [],
+  );
+  return { text: typeof message.content === 'string' ? message.content : '', toolCalls, message };
+}
+
+function count(tokens: unknown): number {
+  return typeof tokens === 'number' && Number.isFinite(tokens) && tokens > 0 ? tokens : 0;
+}

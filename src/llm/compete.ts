@@ -1,0 +1,31 @@
+import type { Suggestion, TrialRow } from '../domain/trial.ts';
+import type { SamplerEntry } from '../search/sampler.ts';
+
+export interface Placed {
+  /** Taken as they are: the sampler has no measure for points of others. */
+  readonly taken: readonly Suggestion[];
+  /** For `options.candidates` of the sampler, where they are weighed against its own. */
+  readonly candidates: readonly Suggestion[];
+}
+
+/** Where the model's points go: into the sampler's own choice when it takes candidates (its option `candidates` is a list of points), else straight into the batch. */
+export function placeProposals(entry: SamplerEntry, proposals: readonly Suggestion[], count: number): Placed {
+  const weighs = entry.options?.candidates?.kind === 'points';
+  return weighs ? { taken: [], candidates: proposals } : { taken: proposals.slice(0, count), candidates: [] };
+}
+
+/** The table with points that are taken in this very batch as waiting trials, so that the sampler keeps away from them. */
+export function withTaken(trials: readonly TrialRow[], taken: readonly Suggestion[]): TrialRow[] {
+  const createdAt = trials.at(-1)?.createdAt ?? 0;
+  const rows = taken.map(
+    ({ params, origin }, index): TrialRow => ({
+      number: trials.length + index + 1,
+      params,
+      origin,
+      state: 'queued',
+      attempts: 0,
+      createdAt,
+    }),
+  );
+  return [...trials, ...rows];
+}

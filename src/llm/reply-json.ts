@@ -1,0 +1,130 @@
+import { jsonrepair } from 'jsonrepair';
+
+/** One proposed point as the model wrote it. */
+export interface RawPoint {
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly reasoning?: string;
+}
+
+export interface RawReply {
+  readonly points: readonly RawPoint[];
+  readonly note?: string;
+  /** Not JSON as it stood: what had to be mended. */
+  readonly wasMended: boolean;
+}
+
+const LISTS = ['points', 'suggestions', 'configurations', 'configs', 'candidates', 'proposals', 'trials'];
+const PARAMS = ['params', 'parameters', 'hyperparameters', 'config', 'configuration', 'point'];
+const REASONS = ['reasoning', 'reason', 'rationale', 'explanation', 'why'];
+
+/** Replies beyond this are cut: no answer of ours is so long. */
+const LONGEST_REPLY = 200_000;
+/** Objects in one reply that are looked at. */
+const MOST_PARTS = 40;
+
+/**
+ * Points out of a reply in whatever form: plain JSON, fenced, within prose, with comments, trailing commas, single quotes, NaN, cut short (row L13). Of
+ * several objects the one with the most points counts, the last of these. Undefined when no part names any of the parameters.
+ */
+export function readReply(reply: string, names: readonly string[]): RawReply | undefined {
+  const text = reply.slice(0, LONGEST_REPLY).replace(/<think>[\s\S]*?(<\/think>|$)/g, '');
+  let found: RawReply | undefined;
+  for (const part of parts(text)) {
+    const read = parsed(part);
+    if (read === undefined) continue;
+    const points = pointsOf(read.value, names);
+    if (points.length === 0 || points.length < (found?.points.length ?? 0)) continue;
+    const note = isRecord(read.value) && typeof read.value.note === 'string' ? { note: read.value.note } : {};
+    found = { points, ...note, wasMended: read.wasMended || part.trim() !== text.trim() };
+  }
+  return found;
+}
+
+/** Where JSON may stand, widest first within each kind. */
+function parts(text: string): string[] {
+  const fenced = [...text.matchAll(/```[a-zA-Z]*\s*\n?([\s\S]*?)(```|$)/g)].map((match) => match[1] as string);
+  return [text, ...fenced, ...balanced(text)].filter((part) => /[{[]/.test(part)).slice(0, MOST_PARTS);
+}
+
+/** Outermost {…} and […] of a text, braces within strings not counted; an open one at the end goes to the end. */
+function balanced(text: string): string[] {
+  const found: string[] = [];
+  for (let i = 0; i < text.length; i++) {
+    if (text[i] !== '{' && text[i] !== '[') continue;
+    const end = closing(text, i);
+    found.push(text.slice(i, end));
+    i = end - 1;
+  }
+  return found;
+}
+
+function closing(text: string, from: number): number {
+  let depth = 0;
+  let isString = false;
+  for (let i = from; i < text.length; i++) {
+    const character = text[i];
+    if (isString) {
+      if (character === '\\') i++;
+      else if (character === '"') isString = false;
+    } else if (character === '"') isString = true;
+    else if (character === '{' || character === '[') depth++;
+    else if ((character === '}' || character === ']') && --depth === 0) return i + 1;
+  }
+  return text.length;
+}
+
+function parsed(part: string): { readonly value: unknown; readonly wasMended: boolean } | undefined {
+  const text = part.trim();
+  try {
+    return { value: JSON.parse(text), wasMended: false };
+  } catch {
+    // Mended below.
+  }
+  // jsonrepair makes a text of any prose; only what begins as an object or a list is meant.
+  if (!/^[{[]/.test(text)) return undefined;
+  try {
+    return { value: JSON.parse(jsonrepair(withoutHashComments(text))), wasMended: true };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Takes out `# …` to the end of a line, outside strings; the other comments are jsonrepair's. */
+function withoutHashComments(text: string): string {
+  return text.replace(/"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\\n])*'|(#[^\n]*)/g, (whole: string, comment: string | undefined) =>
+    comment === undefined ? whole : '',
+  );
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function pointsOf(value: unknown, names: readonly string[]): RawPoint[] {
+  if (Array.isArray(value)) return value.flatMap((entry) => pointOf(entry, names) ?? []);
+  if (!isRecord(value)) return [];
+  const list = LISTS.map((key) => value[key]).find(Array.isArray);
+  if (list !== undefined) return pointsOf(list, names);
+  const single = pointOf(value, names);
+  return single === undefined ? [] : [single];
+}
+
+/** `{params: {…}, reasoning}` or flat `{lr: …, reasoning}`. */
+function pointOf(entry: unknown, names: readonly string[]): RawPoint | undefined {
+  if (!isRecord(entry)) return undefined;
+  const inner = PARAMS.filter((key) => !names.includes(key))
+    .map((key) => entry[key])
+    .find(isRecord);
+  const params = inner ?? entry;
+  const known = new Set(names.map(plain));
+  if (!Object.keys(params).some((key) => known.has(plain(key)))) return undefined;
+  const reasoning = REASONS.filter((key) => !names.includes(key))
+    .map((key) => entry[key])
+    .find((text) => typeof text === 'string');
+  return { params, ...(typeof reasoning === 'string' ? { reasoning } : {}) };
+}
+
+/** `Learning-Rate` and `learning_rate` mean the same. */
+export function plain(name: string): string {
+  return name.toLowerCase().replace(/[\s_-]/g, '');
+}

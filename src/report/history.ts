@@ -1,0 +1,75 @@
+import type { Client } from '@temporalio/client';
+import { describeQuery, statusQuery, trialsQuery } from '../../workflows/messages.ts';
+import { trialWorkflowId } from '../domain/ids.ts';
+import { isFinal, type TrialOutcome, type TrialRow } from '../domain/trial.ts';
+import type { ReportInput, ReportStatus } from './input.ts';
+
+/** Results asked for at once. */
+const READS_AT_ONCE = 10;
+
+/**
+ * Everything a report is made from, read out of Temporal: the table by the campaign's queries, each ended trial's outcome from its own
+ * workflow. `known` keeps outcomes between calls. `beat` is called as it goes.
+ */
+export async function readHistory(
+  client: Client,
+  campaign: string,
+  options: { readonly status?: ReportStatus; readonly known?: Map<number, TrialOutcome>; readonly beat?: (note: unknown) => void } = {},
+): Promise<ReportInput> {
+  const handle = client.workflow.getHandle(campaign);
+  const { spec, launch, provenance } = await handle.query(describeQuery);
+  const status = await handle.query(statusQuery);
+  const rows: TrialRow[] = [];
+  for (let since = 0, more = true; more; ) {
+    const page = await handle.query(trialsQuery, { since, limit: 2000 });
+    for (const row of page.rows) rows[row.number - 1] = row;
+    since = page.version;
+    more = page.more;
+  }
+  const known = options.known ?? new Map<number, TrialOutcome>();
+  const missing = rows.filter((row) => isFinal(row.state) && !known.has(row.number));
+  for (let first = 0; first < missing.length; first += READS_AT_ONCE) {
+    await Promise.all(
+      missing.slice(first, first + READS_AT_ONCE).map(async ({ number }) => {
+        const outcome = await outcomeOf(client, campaign, number);
+        if (outcome !== undefined) known.set(number, outcome);
+      }),
+    );
+    options.beat?.({ read: Math.min(first + READS_AT_ONCE, missing.length), of: missing.length });
+  }
+  return {
+    campaign,
+    spec,
+    status: options.status ?? (await statusOf(client, campaign)),
+    startedAt: status.startedAt,
+    endedAt: status.startedAt + status.elapsedSeconds * 1000,
+    rows,
+    outcomes: [...known.values()],
+    problems: status.problems,
+    provenance,
+    ...(status.stopReason === undefined ? {} : { stopReason: status.stopReason }),
+    ...(launch === undefined ? {} : { launch }),
+  };
+}
+
+const STATUS_WORDS: Readonly<Record<string, ReportStatus>> = {
+  RUNNING: 'running',
+  COMPLETED: 'completed',
+  CANCELLED: 'cancelled',
+  TERMINATED: 'stopped',
+  FAILED: 'failed',
+};
+
+async function statusOf(client: Client, campaign: string): Promise<ReportStatus> {
+  const { status } = await client.workflow.getHandle(campaign).describe();
+  return STATUS_WORDS[status.name] ?? 'running';
+}
+
+/** A trial's outcome; undefined when its workflow still runs or ended without one. */
+async function outcomeOf(client: Client, campaign: string, number: number): Promise<TrialOutcome | undefined> {
+  const handle = client.workflow.getHandle(trialWorkflowId(campaign, number));
+  const { status } = await handle.describe();
+  // A trial reports to its campaign just before it completes: wait for that instant, not for a trial that goes on.
+  if (status.name !== 'COMPLETED' && status.name !== 'RUNNING') return undefined;
+  return (await handle.result()) as TrialOutcome;
+}

@@ -1,0 +1,36 @@
+import { join } from 'node:path';
+import { writeAtomically } from './atomic.ts';
+import { reportPage } from './html.ts';
+import { measuredImportance } from './importance.ts';
+import type { ReportInput } from './input.ts';
+import { summarize } from './summary.ts';
+import { toCsv, toJsonLines, trialRecords } from './trial-records.ts';
+
+/** Where a campaign's results lie, absolute or relative as the folder was given. */
+export interface ReportPaths {
+  readonly jsonl: string;
+  readonly csv: string;
+  readonly summary: string;
+  readonly html: string;
+}
+
+/**
+ * Writes `trials.jsonl`, `trials.csv`, `summary.json` and `report.html` into a folder, each whole or not at all; the summary last, so that a
+ * folder with a summary is complete. Safe to repeat. Throws ReportError for a folder that is not writable or full.
+ */
+export async function writeReport(folder: string, input: ReportInput): Promise<ReportPaths> {
+  const paths: ReportPaths = {
+    jsonl: join(folder, 'trials.jsonl'),
+    csv: join(folder, 'trials.csv'),
+    summary: join(folder, 'summary.json'),
+    html: join(folder, 'report.html'),
+  };
+  const records = trialRecords(input);
+  const importance = input.importance ?? (await measuredImportance(input));
+  const summary = summarize(input);
+  await writeAtomically(paths.jsonl, toJsonLines(records));
+  await writeAtomically(paths.csv, toCsv(records));
+  await writeAtomically(paths.html, await reportPage({ ...input, importance }, records, summary));
+  await writeAtomically(paths.summary, `${JSON.stringify(summary, null, 2)}\n`);
+  return paths;
+}

@@ -1,0 +1,212 @@
+import { cholesky, dot, invertLower, multiplyLower, multiplyLowerTransposed } from './cholesky.ts';
+import type { FeatureMap } from './features.ts';
+
+/**
+ * Hyperparameters as logarithms: one length scale per feature, variances of the part in which all features act together, of the noise, and of the part that
+ * is a sum over features (all of standardised losses).
+ */
+export interface Hyperparameters {
+  readonly logLengths: readonly number[];
+  readonly logAmplitude: number;
+  readonly logNoise: number;
+  readonly logAdditive: number;
+}
+
+/**
+ * The additive part is the mean over features of 1 / (1 + sharpness · d²/ℓ²), a rational quadratic kernel with a length scale about a fifth of ℓ: main effects
+ * vary faster along their own axis than the whole does, and they are learnt from few points because each point informs every axis (Duvenaud 2011).
+ */
+export const ADDITIVE_SHARPNESS = 20;
+
+/** Added to the diagonal beside the noise: keeps the factorisation positive where points nearly coincide. */
+export const JITTER = 1e-6;
+
+const SQRT5 = Math.sqrt(5);
+
+/** Variance of the noise-free value before anything is known. */
+const signalOf = (hyper: Hyperparameters): number => Math.exp(hyper.logAmplitude) + Math.exp(hyper.logAdditive);
+
+/** A posterior: training rows (then pending ones, as fantasies), the factor's inverse, and weights of the mean. */
+export interface Posterior {
+  readonly map: FeatureMap;
+  readonly hyper: Hyperparameters;
+  /** Rows with results. */
+  readonly n: number;
+  /** Rows with results and fantasies. */
+  rows: number;
+  readonly capacity: number;
+  /** Scaled features: numeric ones divided by their length scale. */
+  readonly scaled: Float64Array;
+  readonly inverse: Float64Array;
+  readonly alpha: Float64Array;
+  readonly scratch: Float64Array;
+}
+
+function scaleInto(map: FeatureMap, hyper: Hyperparameters, features: Float64Array, from: number, out: Float64Array, to: number): void {
+  for (let k = 0; k < map.size; k++) {
+    const x = features[from + k] as number;
+    out[to + k] = k < map.numeric ? x * Math.exp(-(hyper.logLengths[k] as number)) : x;
+  }
+}
+
+/**
+ * Conditions on `features` (n rows of map.size) and standardised losses, with room for `extra` fantasies. When the matrix is not positive definite, jitter
+ * is raised tenfold until it is.
+ */
+export function posteriorOf(
+  map: FeatureMap,
+  hyper: Hyperparameters,
+  features: Float64Array,
+  losses: Float64Array,
+  extra: number,
+): Posterior {
+  const n = losses.length;
+  const capacity = n + extra;
+  const scaled = new Float64Array(capacity * map.size);
+  for (let i = 0; i < n; i++) scaleInto(map, hyper, features, i * map.size, scaled, i * map.size);
+  const inverse = new Float64Array(capacity * capacity);
+  const posterior: Posterior = {
+    map,
+    hyper,
+    n,
+    rows: n,
+    capacity,
+    scaled,
+    inverse,
+    alpha: new Float64Array(n),
+    scratch: new Float64Array(capacity),
+  };
+  const factor = new Float64Array(n * n);
+  const weights = categoryWeights(map, hyper);
+  for (let jitter = JITTER; ; jitter *= 10) {
+    for (let i = 0; i < n; i++) {
+      kernelRow(map, weights, scaled, i, scaled, i * map.size, factor, i * n, hyper);
+      factor[i * n + i] = signalOf(hyper) + Math.exp(hyper.logNoise) + jitter;
+    }
+    if (cholesky(factor, n, n)) break;
+    if (!(jitter < 1e3)) throw new Error('The covariance of the trials is not a number. A parameter or a loss is not finite.');
+  }
+  const compact = new Float64Array(n * n);
+  invertLower(factor, n, n, compact);
+  for (let i = 0; i < n; i++) inverse.set(compact.subarray(i * n, i * n + i + 1), i * capacity);
+  const half = new Float64Array(n);
+  multiplyLower(compact, n, n, losses, half);
+  multiplyLowerTransposed(compact, n, n, half, posterior.alpha);
+  return posterior;
+}
+
+function categoryWeights(map: FeatureMap, hyper: Hyperparameters): Float64Array {
+  return Float64Array.from({ length: map.size - map.numeric }, (_, k) => Math.exp(-2 * (hyper.logLengths[map.numeric + k] as number)));
+}
+
+/** Covariances of one scaled point with the first `count` scaled rows. */
+function kernelRow(
+  map: FeatureMap,
+  weights: Float64Array,
+  rows: Float64Array,
+  count: number,
+  point: Float64Array,
+  at: number,
+  out: Float64Array,
+  to: number,
+  hyper: Hyperparameters,
+): void {
+  const { size, numeric } = map;
+  const amplitude = Math.exp(hyper.logAmplitude);
+  const share = Math.exp(hyper.logAdditive) / size;
+  for (let i = 0, row = 0; i < count; i++, row += size) {
+    let r2 = 0;
+    let sum = 0;
+    for (let k = 0; k < numeric; k++) {
+      const d = (rows[row + k] as number) - (point[at + k] as number);
+      const u = d * d;
+      r2 += u;
+      sum += 1 / (1 + ADDITIVE_SHARPNESS * u);
+    }
+    for (let k = numeric; k < size; k++) {
+      const u = rows[row + k] !== point[at + k] ? (weights[k - numeric] as number) : 0;
+      r2 += u;
+      sum += 1 / (1 + ADDITIVE_SHARPNESS * u);
+    }
+    const s = SQRT5 * Math.sqrt(r2);
+    out[to + i] = amplitude * (1 + s + (5 / 3) * r2) * Math.exp(-s) + share * sum;
+  }
+}
+
+/** Posterior means and variances (of the noise-free value) at `count` rows of features. */
+export function predict(posterior: Posterior, features: Float64Array, count: number, means: Float64Array, variances: Float64Array): void {
+  const { map, hyper, n, rows, capacity, scaled, inverse, alpha } = posterior;
+  const signal = signalOf(hyper);
+  const weights = categoryWeights(map, hyper);
+  const scales = Float64Array.from({ length: map.numeric }, (_, k) => Math.exp(-(hyper.logLengths[k] as number)));
+  // Four candidates at a time: each row of the inverse is read once for all four.
+  const k0 = new Float64Array(rows);
+  const k1 = new Float64Array(rows);
+  const k2 = new Float64Array(rows);
+  const k3 = new Float64Array(rows);
+  const buffers = [k0, k1, k2, k3];
+  const point = new Float64Array(map.size);
+  for (let c = 0; c < count; c += 4) {
+    const width = Math.min(4, count - c);
+    for (let w = 0; w < width; w++) {
+      const from = (c + w) * map.size;
+      for (let k = 0; k < map.size; k++) point[k] = (features[from + k] as number) * (k < map.numeric ? (scales[k] as number) : 1);
+      const buffer = buffers[w] as Float64Array;
+      kernelRow(map, weights, scaled, rows, point, 0, buffer, 0, hyper);
+      means[c + w] = dot(alpha, 0, buffer, 0, n);
+    }
+    let v0 = 0;
+    let v1 = 0;
+    let v2 = 0;
+    let v3 = 0;
+    for (let i = 0; i < rows; i++) {
+      const row = i * capacity;
+      let s0 = 0;
+      let s1 = 0;
+      let s2 = 0;
+      let s3 = 0;
+      for (let j = 0; j <= i; j++) {
+        const x = inverse[row + j] as number;
+        s0 += x * (k0[j] as number);
+        s1 += x * (k1[j] as number);
+        s2 += x * (k2[j] as number);
+        s3 += x * (k3[j] as number);
+      }
+      v0 += s0 * s0;
+      v1 += s1 * s1;
+      v2 += s2 * s2;
+      v3 += s3 * s3;
+    }
+    const explained = [v0, v1, v2, v3];
+    for (let w = 0; w < width; w++) variances[c + w] = Math.max(1e-12 * signal, signal - (explained[w] as number));
+  }
+}
+
+/** Posterior means alone: no solve, so it costs n per row. */
+export function predictMeans(posterior: Posterior, features: Float64Array, count: number): Float64Array {
+  const { map, hyper, n, scaled, alpha } = posterior;
+  const weights = categoryWeights(map, hyper);
+  const point = new Float64Array(map.size);
+  const covariance = new Float64Array(n);
+  return Float64Array.from({ length: count }, (_, c) => {
+    scaleInto(map, hyper, features, c * map.size, point, 0);
+    kernelRow(map, weights, scaled, n, point, 0, covariance, 0, hyper);
+    return dot(alpha, 0, covariance, 0, n);
+  });
+}
+
+/** Adds one row of features as if its result were the posterior mean: means stay, variances shrink. Costs n². */
+export function addFantasy(posterior: Posterior, features: Float64Array, at: number): void {
+  const { map, hyper, rows, capacity, scaled, inverse, scratch } = posterior;
+  if (rows >= capacity) throw new Error('The posterior has no room for another fantasy.');
+  scaleInto(map, hyper, features, at, scaled, rows * map.size);
+  const covariance = new Float64Array(rows);
+  kernelRow(map, categoryWeights(map, hyper), scaled, rows, scaled, rows * map.size, covariance, 0, hyper);
+  multiplyLower(inverse, rows, capacity, covariance, scratch);
+  const pivot = Math.sqrt(Math.max(JITTER, signalOf(hyper) + Math.exp(hyper.logNoise) + JITTER - dot(scratch, 0, scratch, 0, rows)));
+  const row = new Float64Array(rows);
+  multiplyLowerTransposed(inverse, rows, capacity, scratch, row);
+  for (let j = 0; j < rows; j++) inverse[rows * capacity + j] = -(row[j] as number) / pivot;
+  inverse[rows * capacity + rows] = 1 / pivot;
+  posterior.rows++;
+}

@@ -1,0 +1,50 @@
+import type { Objective } from '../../domain/campaign.ts';
+import type { Space } from '../../domain/space.ts';
+import type { TrialRow } from '../../domain/trial.ts';
+import { partialResults } from '../partial.ts';
+import { type Codes, codesOf, compileSpace } from '../space.ts';
+import { featureMap, featuresOf } from './features.ts';
+import { defaultPriors, fitHyperparameters, priorMean } from './fit.ts';
+import { posteriorOf, predictMeans } from './model.ts';
+import { warpLosses } from './warp.ts';
+
+/** Rows without which a model over configuration and step says less than the losses themselves. */
+const LEAST_ROWS = 10;
+const MOST_FITTED = 120;
+
+/**
+ * Where trials would end by a Gaussian process over configuration and step, as numbers to rank by (smaller is better), by trial number; undefined while there is
+ * too little to learn from. Trials that start slowly but lie where others ended well come out ahead of their last report.
+ */
+export function predictedEnds(space: Space, objective: Objective, trials: readonly TrialRow[]): Map<number, number> | undefined {
+  const compiled = compileSpace(space);
+  // Whether stopped or running: reports are reports.
+  const open = trials.map((t) => (t.state === 'running' ? { ...t, state: 'pruned' as const } : t));
+  const partial = partialResults([objective], open, compiled);
+  const map = featureMap(compiled, true);
+  if (!partial || partial.codes.length < LEAST_ROWS || map.size < 2) return undefined;
+  const losses = warpLosses(partial.losses);
+  const stride = Math.ceil(losses.length / MOST_FITTED);
+  const chosen = partial.codes.map((_, i) => i).filter((i) => i % stride === 0);
+  const priors = defaultPriors(map.size);
+  const subset = (rows: readonly number[]) => ({
+    features: featuresOf(
+      map,
+      rows.map((i) => partial.codes[i] as Codes),
+    ),
+    losses: Float64Array.from(rows, (i) => losses[i] as number),
+  });
+  const sample = subset(chosen);
+  const { hyper } = fitHyperparameters(map, sample.features, sample.losses, priors, [priorMean(map, priors)], 15);
+  const all = subset(partial.codes.map((_, i) => i));
+  const posterior = posteriorOf(map, hyper, all.features, all.losses, 0);
+  const means = predictMeans(
+    posterior,
+    featuresOf(
+      map,
+      trials.map((t) => codesOf(compiled, t.params)),
+    ),
+    trials.length,
+  );
+  return new Map(trials.map((t, i) => [t.number, means[i] as number]));
+}

@@ -1,0 +1,94 @@
+import type { Point } from '../domain/space.ts';
+import type { TrialRow } from '../domain/trial.ts';
+import { streamAt } from './random-stream.ts';
+import { type CompiledSpace, enumerate, keyOf, satisfies } from './space.ts';
+
+/** Finite spaces up to this size are listed when drawing no longer finds new points; larger ones are never exhausted by a campaign. */
+const ENUMERABLE = 200_000;
+const TRIES_PER_POINT = 2_000;
+
+/** Keys of all points that were taken, whatever became of them. */
+export function triedKeys(compiled: CompiledSpace, trials: readonly TrialRow[]): Set<string> {
+  const keys = new Set<string>();
+  for (const trial of trials) keys.add(keyOf(compiled, trial.params));
+  return keys;
+}
+
+/** The number of the trial that has this point already, or undefined. The campaign asks before it runs a user's point again. */
+export function duplicateOf(compiled: CompiledSpace, trials: readonly TrialRow[], point: Point): number | undefined {
+  const key = keyOf(compiled, point);
+  return trials.find((trial) => keyOf(compiled, trial.params) === key)?.number;
+}
+
+export interface Taken {
+  readonly points: readonly Point[];
+  /** First index of the sequence that was not used. */
+  readonly next: number;
+  readonly exhausted: boolean;
+}
+
+/**
+ * Takes `count` points from the endless sequence `at(0), at(1), …`, beginning at `start`, leaving out those that break a constraint or were tried
+ * (`tried` grows by what is taken). When the sequence brings nothing new for long, a finite space is listed and one of the rest is taken, so the
+ * last point of a space is found too.
+ * @throws Error when constraints refuse everything that is drawn.
+ */
+export function takeUntried(
+  compiled: CompiledSpace,
+  at: (index: number) => Point,
+  start: number,
+  count: number,
+  tried: Set<string>,
+  allowDuplicates = false,
+): Taken {
+  const points: Point[] = [];
+  let next = start;
+  const isSmall = compiled.cardinality <= ENUMERABLE;
+  while (points.length < count) {
+    // Nearly exhausted: drawing would be refused too often.
+    const isNearlyDone = !allowDuplicates && isSmall && tried.size > 0.9 * compiled.cardinality;
+    const found = isNearlyDone ? undefined : draw(compiled, at, next, tried, allowDuplicates);
+    if (found?.point) {
+      next = found.next;
+      tried.add(keyOf(compiled, found.point));
+      points.push(found.point);
+      continue;
+    }
+    if (!isSmall) throw unsatisfiable(compiled);
+    const rest: Point[] = [];
+    for (const point of enumerate(compiled)) if (allowDuplicates || !tried.has(keyOf(compiled, point))) rest.push(point);
+    if (rest.length === 0) {
+      if (tried.size === 0) throw unsatisfiable(compiled);
+      return { points, next, exhausted: true };
+    }
+    const chosen = rest[streamAt(next, 'rest', rest.length).integer(rest.length)] as Point;
+    next++;
+    tried.add(keyOf(compiled, chosen));
+    points.push(chosen);
+  }
+  const exhausted = !allowDuplicates && isSmall && tried.size >= compiled.cardinality && count > 0 && isAllTried(compiled, tried);
+  return { points, next, exhausted };
+}
+
+function draw(compiled: CompiledSpace, at: (index: number) => Point, start: number, tried: ReadonlySet<string>, allowDuplicates: boolean) {
+  for (let index = start; index < start + TRIES_PER_POINT; index++) {
+    const point = at(index);
+    if (!satisfies(compiled, point)) continue;
+    if (allowDuplicates || !tried.has(keyOf(compiled, point))) return { point, next: index + 1 };
+  }
+  return undefined;
+}
+
+function isAllTried(compiled: CompiledSpace, tried: ReadonlySet<string>): boolean {
+  for (const point of enumerate(compiled)) if (!tried.has(keyOf(compiled, point))) return false;
+  return true;
+}
+
+function unsatisfiable(compiled: CompiledSpace): Error {
+  const listed = (compiled.space.constraints ?? []).map((text) => `"${text}"`).join(', ');
+  return new Error(
+    listed === ''
+      ? `search_space has no new point among ${TRIES_PER_POINT} drawn ones. Widen a parameter, or set allow_duplicates.`
+      : `search_space.constraints ${listed} refused ${TRIES_PER_POINT} points in a row. Loosen them, or narrow the parameters to where they hold.`,
+  );
+}

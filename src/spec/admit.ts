@@ -1,0 +1,128 @@
+import type { CampaignSpec } from '../domain/campaign.ts';
+import { BadSpec } from './bad-spec.ts';
+import { admitBudget, admitIdentity, admitPoints, checkPatterns } from './campaign-parts.ts';
+import { type Environment, expandVariables } from './expand.ts';
+import { globusBlockSchema } from './globus-settings.ts';
+import { admitRamp, shareGlobus } from './globus-shared.ts';
+import { admitLlm } from './llm-admit.ts';
+import type { ProfileOptions } from './load-profile.ts';
+import { type Problem, pathText } from './problem.ts';
+import { admitObjectives, admitPruner, admitSampler, admitStop } from './search-admit.ts';
+import { checkSecrets, parseSections, type Sections } from './sections.ts';
+import { isMapping, readSource, type Source, sourceFromObject, sourceFromText } from './source.ts';
+import { admitSpace } from './space-admit.ts';
+import { chooseSystem } from './system-choice.ts';
+import { admitTraining } from './training-admit.ts';
+
+export interface AdmitOptions {
+  /** For `${VAR}`; default process.env. */
+  readonly env?: Environment;
+  /** For deadlines that have passed; default: the clock. */
+  readonly now?: Date;
+  /** Folder to which a file's name is relative; default: the process's. */
+  readonly folder?: string;
+  /** Folders of profiles; default: `config/systems` here and in the package. */
+  readonly profileFolders?: readonly string[];
+}
+
+/**
+ * Reads and checks a campaign: `source` is the name of a YAML or JSON file, or the whole specification as an object. Example:
+ * `await admitCampaign('config/campaigns/digits.yaml')`. Reads files, nothing else.
+ * @returns the specification with every default filled in.
+ * @throws BadSpec holding every problem at once.
+ */
+export async function admitCampaign(source: unknown, options: AdmitOptions = {}): Promise<CampaignSpec> {
+  if (typeof source === 'string') return admitSource(readSource(source, options.folder ?? process.cwd()), options);
+  if (isMapping(source)) return admitSource(sourceFromObject(source), options);
+  const word = source === undefined ? 'missing' : source === null ? 'null' : Array.isArray(source) ? 'a list' : `a ${typeof source}`;
+  const problem = { path: '', what: `The input is ${word}` };
+  throw new BadSpec('The input', [
+    { ...problem, next: 'Give the name of a campaign file as a JSON text, or the specification as a JSON object.' },
+  ]);
+}
+
+/** The same for text that is not in a file; `name` stands for it in messages. */
+export function admitText(text: string, name: string, options: AdmitOptions = {}): CampaignSpec {
+  return admitSource(sourceFromText(text, name), options);
+}
+
+function admitSource(source: Source, options: AdmitOptions): CampaignSpec {
+  const problems: Problem[] = [];
+  checkSecrets(source.value, problems);
+  const root = expandVariables(source.value, options.env ?? process.env, problems) as Readonly<Record<string, unknown>>;
+  const unset = problems.map((problem) => pathText(problem.path));
+  const sections = parseSections(root, problems);
+  const spec = assemble(sections, root, source, options, problems);
+  if (spec === undefined || problems.length > 0) throw new BadSpec(source.name, sorted(problems, source, unset));
+  return spec;
+}
+
+/**
+ * In the order of the file, each once. Left out is what only follows from another problem: of a text whose variable is not set (`unset` has its
+ * path), and of a section that is missing because its name is misspelt.
+ */
+function sorted(problems: readonly Problem[], source: Source, unset: readonly string[]): BadSpec['problems'] {
+  const misspelt = problems.map((problem) => /^Did you mean "(.*)"\?$/.exec(problem.next ?? '')?.[1]);
+  const placed = problems.map(source.place);
+  const own = placed.filter((one, index) => {
+    const isFirst = placed.findIndex((other) => other.path === one.path && (other.what === one.what || unset.includes(one.path))) === index;
+    return isFirst && !(one.what === 'is missing' && misspelt.includes(one.path));
+  });
+  return own.sort((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0));
+}
+
+function assemble(
+  sections: Sections,
+  root: Readonly<Record<string, unknown>>,
+  source: Source,
+  options: AdmitOptions,
+  problems: Problem[],
+): CampaignSpec | undefined {
+  const names = isMapping(root.search_space) ? Object.keys(root.search_space) : [];
+  const space = sections.search_space && admitSpace(sections.search_space, names, sections.constraints ?? [], problems);
+  const profiles: ProfileOptions = {
+    ...(options.profileFolders ? { folders: options.profileFolders } : {}),
+    ...(options.env ? { env: options.env } : {}),
+  };
+  const system = 'system' in sections && 'globus_compute' in sections ? chooseSystem(sections, root, profiles, problems) : undefined;
+  const objectives = admitObjectives(sections.objective, sections.stop, problems);
+  const { sampler, seed } = admitSampler(sections.sampler, space, problems);
+  const pruner = admitPruner(sections.pruner, problems);
+  const llm = admitLlm(sections.llm, problems);
+  const stop = admitStop(sections.stop, problems);
+  const training = admitTraining(sections, isMapping(root.search_space) ? names : undefined, problems);
+  const budget = admitBudget(sections, sampler.type, options.now ?? new Date(), problems);
+  const enqueue = admitPoints(sections.enqueue, space, problems);
+  const identity = admitIdentity(sections, source, problems);
+  checkPatterns(sections, problems);
+  const globus = system?.kind === 'globus_compute' ? (sections.globus_compute ?? globusBlockSchema.parse({})) : undefined;
+  const shared = shareGlobus(sections, globus, root, problems);
+  const ramp = admitRamp(sections, globus, shared.concurrency, problems);
+  if (!space || !system || !objectives || !training || !sections.limits || !sections.retries || !sections.working_dirs) return undefined;
+  const { auroraBase, remoteBase, ...dirs } = sections.working_dirs;
+  const { trialSeconds: _, ...limits } = sections.limits;
+  const base = remoteBase ?? auroraBase;
+  return {
+    version: 1,
+    ...identity,
+    system,
+    objectives,
+    ...(sections.metric_constraints ? { metricConstraints: sections.metric_constraints } : {}),
+    space,
+    sampler,
+    ...(pruner === undefined ? {} : { pruner }),
+    ...(llm === undefined ? {} : { llm }),
+    enqueue,
+    training,
+    budget,
+    stop,
+    ...(shared.concurrency === undefined ? {} : { concurrency: shared.concurrency }),
+    ...(ramp === undefined ? {} : { ramp }),
+    ...(shared.spacing === undefined ? {} : { spacingSeconds: shared.spacing }),
+    limits: { ...(shared.trialSeconds === undefined ? {} : { trialSeconds: shared.trialSeconds }), ...limits },
+    retries: { infrastructure: shared.retries ?? 5, trial: sections.retries.trial ?? 1 },
+    workingDirs: { ...dirs, ...(base === undefined ? {} : { remoteBase: base }) },
+    allowDuplicates: sections.allow_duplicates ?? false,
+    seed,
+  };
+}

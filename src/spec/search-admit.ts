@@ -1,0 +1,124 @@
+import type { Objective, PrunerConfig, SamplerConfig, StopRules } from '../domain/campaign.ts';
+import type { Space } from '../domain/space.ts';
+import { PRUNERS } from '../search/pruning/registry.ts';
+import { SAMPLERS } from '../search/registry.ts';
+import { STOP_OPTIONS } from '../search/stop-rules.ts';
+import type { CampaignSections } from './campaign-schema.ts';
+import { admitOptions } from './options-check.ts';
+import { type Problem, suggest } from './problem.ts';
+
+type Sections = Partial<CampaignSections>;
+
+/** The sampler when the file names none. */
+export const DEFAULT_SAMPLER = 'auto';
+
+/** Not given: always the same seed, so that a file describes one search. */
+export const DEFAULT_SEED = 0;
+
+const SAMPLER_KEYS = ['type', 'seed', 'initial_points'];
+
+export function admitSampler(
+  section: Sections['sampler'],
+  space: Space | undefined,
+  problems: Problem[],
+): { sampler: SamplerConfig; seed: number } {
+  const {
+    type,
+    seed,
+    initial_points: initialPoints,
+    ...rest
+  } = typeof section === 'object' ? section : { type: section ?? DEFAULT_SAMPLER };
+  const known = Object.keys(SAMPLERS);
+  const entry = Object.hasOwn(SAMPLERS, type) ? SAMPLERS[type] : undefined;
+  const at = typeof section === 'object' ? ['sampler', 'type'] : ['sampler'];
+  if (entry === undefined) {
+    problems.push({ path: at, what: `is "${type}", but must be one of ${known.join(', ')}`, ...nearOnly(type, known) });
+    return { sampler: { type, options: {} }, seed: seed ?? DEFAULT_SEED };
+  }
+  const options = admitOptions(entry.options ?? {}, rest, ['sampler'], SAMPLER_KEYS, problems);
+  if (type === 'grid' && space !== undefined) problems.push(...checkGrid(space, options));
+  return { sampler: { type, ...(initialPoints === undefined ? {} : { initialPoints }), options }, seed: seed ?? DEFAULT_SEED };
+}
+
+const PRUNER_KEYS = ['type', 'min_steps', 'max_steps', 'reduction_factor'];
+
+export function admitPruner(section: Sections['pruner'], problems: Problem[]): PrunerConfig | undefined {
+  if (section === undefined) return undefined;
+  const { type, min_steps: minSteps, max_steps: maxSteps, reduction_factor: reductionFactor, ...rest } = section;
+  const entry = Object.hasOwn(PRUNERS, type) ? PRUNERS[type] : undefined;
+  if (entry === undefined) {
+    const known = Object.keys(PRUNERS);
+    problems.push({ path: ['pruner', 'type'], what: `is "${type}", but must be one of ${known.join(', ')}`, ...nearOnly(type, known) });
+    return undefined;
+  }
+  if (minSteps >= maxSteps) problems.push({ path: ['pruner', 'min_steps'], what: `${minSteps} is not below max_steps ${maxSteps}` });
+  const options = admitOptions(entry.options, rest, ['pruner'], PRUNER_KEYS, problems);
+  return { type, minSteps, maxSteps, reductionFactor, options };
+}
+
+function nearOnly(word: string, known: readonly string[]): { next?: string } {
+  const next = suggest(word, known);
+  return next.startsWith('Did') ? { next } : {};
+}
+
+/** A grid needs countable parameters, unless its own option says how many points a continuous one has. */
+function checkGrid(space: Space, options: Readonly<Record<string, unknown>>): Problem[] {
+  if (Object.keys(options).some((key) => /points/.test(key))) return [];
+  return space.parameters.flatMap((parameter) =>
+    parameter.type === 'float' && parameter.step === undefined
+      ? [
+          {
+            path: ['search_space', parameter.name],
+            what: 'is continuous, and the sampler is grid',
+            next: 'Give it a step, or list its values as ordinal.',
+            atKey: true,
+          },
+        ]
+      : [],
+  );
+}
+
+export function admitObjectives(section: Sections['objective'], stop: Sections['stop'], problems: Problem[]): Objective[] | undefined {
+  if (section === undefined) return undefined;
+  const objectives: Objective[] = Array.isArray(section) ? [...section] : [section];
+  objectives.forEach(({ metric }, index) => {
+    if (objectives.findIndex((other) => other.metric === metric) !== index)
+      problems.push({ path: ['objective', index, 'metric'], what: `"${metric}" is an objective already` });
+  });
+  const [first] = objectives;
+  if (stop?.target === undefined || first === undefined) return objectives;
+  if (objectives.length > 1)
+    problems.push({
+      path: ['stop', 'target'],
+      what: 'does not say for which of several objectives',
+      next: 'Give each objective its own target.',
+    });
+  else if (first.target !== undefined && first.target !== stop.target) {
+    problems.push({
+      path: ['stop', 'target'],
+      what: `is ${stop.target}, but objective.target is ${first.target}`,
+      next: 'They mean the same: keep one.',
+    });
+  }
+  return [{ ...first, target: stop.target }, ...objectives.slice(1)];
+}
+
+const STOP_KEYS = ['patience', 'min_delta', 'target'];
+
+export function admitStop(section: Sections['stop'], problems: Problem[]): StopRules {
+  const { patience, min_delta: minDelta, target: _, ...rest } = section ?? {};
+  const options = admitOptions(STOP_OPTIONS, rest, ['stop'], STOP_KEYS, problems);
+  if (patience === undefined && (minDelta !== undefined || Object.keys(options).length > 0)) {
+    problems.push({
+      path: ['stop'],
+      what: 'has no patience, so its other keys would have no effect',
+      next: 'Set stop.patience.',
+      atKey: true,
+    });
+  }
+  return {
+    ...(patience === undefined ? {} : { patience }),
+    minDelta: minDelta ?? 0,
+    ...(Object.keys(options).length === 0 ? {} : { options }),
+  };
+}

@@ -1,0 +1,87 @@
+import { type CampaignSections, campaignShape } from './campaign-schema.ts';
+import { problemsOf } from './issues.ts';
+import { suggestTopKey } from './moved-keys.ts';
+import type { Problem } from './problem.ts';
+import { isMapping } from './source.ts';
+import { type ParameterEntry, parameterSchema } from './space-schema.ts';
+
+/** The sections of a file that are right by themselves; one that is absent or wrong has no key or no value. */
+export type Sections = Partial<CampaignSections>;
+
+/** Each section by itself, so that a mistake in one hides none in another. */
+export function parseSections(root: Readonly<Record<string, unknown>>, problems: Problem[]): Sections {
+  for (const key of Object.keys(root)) {
+    if (!Object.hasOwn(campaignShape, key))
+      problems.push({ path: [key], what: 'is not a key here', next: suggestTopKey(key), atKey: true });
+  }
+  const sections: Record<string, unknown> = {};
+  for (const [key, schema] of Object.entries(campaignShape)) {
+    if (key === 'search_space') {
+      sections[key] = parseParameters(root[key], root, problems);
+      continue;
+    }
+    const parsed = schema.safeParse(root[key]);
+    if (parsed.success) sections[key] = parsed.data;
+    else problems.push(...problemsOf(parsed.error.issues, root, [key]));
+  }
+  return sections as Sections;
+}
+
+function parseParameters(
+  given: unknown,
+  root: Readonly<Record<string, unknown>>,
+  problems: Problem[],
+): Record<string, ParameterEntry> | undefined {
+  if (!isMapping(given) || Object.keys(given).length === 0) {
+    const isEmpty = given === null || isMapping(given);
+    const what = given === undefined ? 'is missing' : isEmpty ? 'is empty' : 'must be a mapping of parameters';
+    problems.push({
+      path: ['search_space'],
+      what,
+      next: 'Write one entry per hyperparameter, like "lr: {type: float, min: 1e-4, max: 0.1, log: true}".',
+      atKey: true,
+    });
+    return undefined;
+  }
+  const entries: Record<string, ParameterEntry> = {};
+  for (const [name, entry] of Object.entries(given)) {
+    const path = ['search_space', name];
+    const isName = /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !(name in Object.prototype);
+    if (!isName)
+      problems.push({ path, what: 'is no name for a parameter', next: 'Use letters, digits and _, as in a Python variable.', atKey: true });
+    const { adaptive, ...rest } = isMapping(entry) ? entry : {};
+    if (adaptive !== undefined) {
+      problems.push({
+        path: [...path, 'adaptive'],
+        what: 'had no effect in the prototype and is not a key here',
+        next: 'Remove it; a pruner adapts the number of epochs.',
+        atKey: true,
+      });
+    }
+    const parsed = parameterSchema.safeParse(isMapping(entry) ? rest : entry);
+    if (parsed.success) entries[name] = parsed.data;
+    else problems.push(...problemsOf(parsed.error.issues, root, path));
+  }
+  return entries;
+}
+
+/** A secret written into a campaign file would stand in the workflow's history for ever. */
+export function checkSecrets(raw: Readonly<Record<string, unknown>>, problems: Problem[]): void {
+  if (!isMapping(raw.llm)) return;
+  const others = Array.isArray(raw.llm.fallback) ? raw.llm.fallback : [];
+  const places = [{ of: raw.llm, at: ['llm'] }, ...others.map((of: unknown, index) => ({ of, at: ['llm', 'fallback', index] }))];
+  for (const { of, at } of places) {
+    const key = isMapping(of) ? of.api_key : undefined;
+    if (typeof key !== 'string' || isReference(key)) continue;
+    problems.push({
+      path: [...at, 'api_key'],
+      what: 'must not hold the key itself: it would stand in the history',
+      next: 'Write env:NAME or the name of a file.',
+    });
+  }
+}
+
+function isReference(key: string): boolean {
+  const isFile = !key.includes('$') && /[/~.]/.test(key) && !/^sk-/.test(key);
+  return key === 'globus' || /^env:[A-Za-z_][A-Za-z0-9_]*$/.test(key) || isFile;
+}

@@ -1,0 +1,118 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { DoneRecord, OfferRecord } from '../../domain/spool.ts';
+import { DriverError } from '../driver.ts';
+import { AUTH_METHODS } from './authorizer.ts';
+
+const offer = z.looseObject({ trial: z.string(), attempt: z.int() }).transform((record) => record as unknown as OfferRecord);
+const record = z
+  .looseObject({ trial: z.string(), attempt: z.int(), directory: z.string() })
+  .transform((found) => found as unknown as DoneRecord);
+
+/** What is known of one attempt that is not yet acknowledged. */
+const attemptFacts = z.object({
+  offer,
+  /** Tasks that may carry it; several attempts share them after an ambiguous submission of several. Empty: nobody is known to run it. */
+  tasks: z.array(z.string()),
+  /** Submissions after a failure of the machine (max_retries counts them). */
+  resubmits: z.int().default(0),
+  /** Why the last task that carried it failed. */
+  failure: z.object({ class: z.string(), message: z.string(), infrastructure: z.boolean() }).optional(),
+  stop: z.object({ reason: z.string(), placed: z.boolean() }).optional(),
+  ended: record.optional(),
+});
+export type AttemptFacts = z.infer<typeof attemptFacts>;
+
+/**
+ * The driver's own durable facts of one campaign: what a restarted worker must know to ask the service the right questions. Everything in it can be
+ * found again from the task group and the endpoint's file system; the file saves that work and the ambiguity.
+ */
+const campaignFacts = z.object({
+  version: z.literal(1),
+  campaign: z.string(),
+  launch: z.string(),
+  /** Launch folder on the endpoint and on this computer. */
+  directory: z.string(),
+  localDirectory: z.string(),
+  agent: z.string(),
+  python: z.string(),
+  endpointId: z.string(),
+  authMethod: z.enum(AUTH_METHODS),
+  userEndpointConfig: z.record(z.string(), z.unknown()).optional(),
+  functionTimeoutSeconds: z.number(),
+  graceSeconds: z.number(),
+  maxRetries: z.int(),
+  liveMetrics: z.boolean(),
+  groupId: z.string(),
+  /** Tasks of the group that are ours and accounted for; anything else in its list came from a lost answer. */
+  groupTasks: z.array(z.string()),
+  /** A submission that was about to be made or whose answer was lost: the attempts it carried. */
+  intent: z.array(z.string()).optional(),
+  attempts: z.record(z.string(), attemptFacts),
+  /** Attempts whose ends were acknowledged. */
+  acknowledged: z.array(z.string()),
+  /** Of those, the ones whose records still lie in spool/done. */
+  uncollected: z.array(z.string()),
+  /** Ended attempts some of whose files could not be fetched yet: no worker was free for it. */
+  unfetched: z.array(record).default([]),
+  /** Set when closing could not reach the endpoint yet, milliseconds since the epoch. */
+  closingSince: z.number().optional(),
+});
+export type CampaignFacts = z.infer<typeof campaignFacts>;
+
+export interface FactsStore {
+  load(): Promise<CampaignFacts[]>;
+  save(facts: CampaignFacts): Promise<void>;
+  remove(campaign: string): Promise<void>;
+}
+
+/** One file a campaign in a folder of the worker, replaced whole and fsynced: a submission is on record before it is made. */
+export function factsStore(directory: string): FactsStore {
+  const path = (campaign: string) => join(directory, `${encodeURIComponent(campaign)}.json`);
+  let tail: Promise<unknown> = Promise.resolve();
+
+  async function write(campaign: string, text: string): Promise<void> {
+    await mkdir(directory, { recursive: true });
+    const temporary = `${path(campaign)}.${process.pid}.${randomBytes(3).toString('hex')}.tmp`;
+    const file = await open(temporary, 'w', 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path(campaign));
+  }
+
+  /** In the order of the calls: a later state never loses to an earlier one. */
+  function inOrder<T>(work: () => Promise<T>): Promise<T> {
+    const next = tail.then(work, work);
+    tail = next.catch(() => undefined);
+    return next;
+  }
+
+  return {
+    load: async () => {
+      const names = (await readdir(directory).catch(() => [])).filter((name) => name.endsWith('.json'));
+      return Promise.all(
+        names.map(async (name) => {
+          const parsed = campaignFacts.safeParse(JSON.parse(await readFile(join(directory, name), 'utf8')));
+          if (parsed.success) return parsed.data;
+          throw new DriverError(
+            'refused',
+            'HF-GLOBUS-FACTS',
+            `campaign file ${join(directory, name)} cannot be read. Move it away; its trials are found again by their group and folder.`,
+            { cause: parsed.error },
+          );
+        }),
+      );
+    },
+    save: (facts) => {
+      const text = JSON.stringify(facts);
+      return inOrder(() => write(facts.campaign, text));
+    },
+    remove: (campaign) => inOrder(() => rm(path(campaign), { force: true })),
+  };
+}

@@ -1,0 +1,86 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { inflateSync } from 'node:zlib';
+import type { DoneRecord } from '../../domain/spool.ts';
+import { DriverError } from '../driver.ts';
+import { fetchAnswer } from './answers.ts';
+import { type ControlOptions, control, type TaskTarget } from './control-tasks.ts';
+import { COLLECT_BYTES } from './options.ts';
+import { localPath } from './watch-trials.ts';
+
+/** Bytes of one piece of a file; a task's result may have 10 MiB of text. */
+const PIECE_BYTES = 4_000_000;
+
+/**
+ * Brings an ended attempt's files to this computer, checked by sha256: those that came with the end are there already, the rest is read by tasks in
+ * pieces. Files above COLLECT_BYTES stay on the endpoint (checkpoints). A file that changed or vanished there since its record is left out.
+ */
+export async function collectFiles(
+  target: TaskTarget,
+  directory: string,
+  record: DoneRecord,
+  localDirectory: string,
+  options: ControlOptions,
+): Promise<void> {
+  for (const file of record.files) {
+    const path = localPath(localDirectory, record, file.path);
+    if (path === undefined || file.size > COLLECT_BYTES || (await isThere(path, file.size, file.sha256))) continue;
+    await fetchFile(target, directory, join(record.directory, file.path), file.size, file.sha256, path, options);
+  }
+}
+
+async function fetchFile(
+  target: TaskTarget,
+  directory: string,
+  remote: string,
+  size: number,
+  sha256: string,
+  path: string,
+  options: ControlOptions,
+): Promise<void> {
+  const part = `${path}.part`;
+  await mkdir(dirname(path), { recursive: true });
+  // A part of an earlier call is whole up to its last piece.
+  const have = await stat(part).then(
+    (found) => Math.floor(Math.min(found.size, size) / PIECE_BYTES) * PIECE_BYTES,
+    () => 0,
+  );
+  const file = await open(part, have > 0 ? 'r+' : 'w');
+  try {
+    await file.truncate(have);
+    for (let offset = have; offset < size; offset += PIECE_BYTES) {
+      const [answer] = await control(
+        target,
+        [{ op: 'fetch', directory, pieces: [[remote, offset, Math.min(PIECE_BYTES, size - offset)]] }],
+        fetchAnswer,
+        options,
+      );
+      const piece = answer?.pieces[0];
+      if (piece === null || piece === undefined) return;
+      await file.write(inflateSync(Buffer.from(piece, 'base64')), 0, null, offset);
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  if (!(await isThere(part, size, sha256))) {
+    await rm(part, { force: true });
+    throw new DriverError(
+      'transport',
+      'HF-GLOBUS-FILE-DAMAGED',
+      `file ${remote} does not have the sha256 of its record. It is fetched again.`,
+    );
+  }
+  await rename(part, path);
+}
+
+async function isThere(path: string, size: number, sha256: string): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.size !== size) return false;
+  if (sha256 === '') return true;
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  return hash.digest('hex') === sha256;
+}

@@ -1,0 +1,149 @@
+import { z } from 'zod';
+import { DriverError } from '../driver.ts';
+import { userAgent } from './environment.ts';
+import { AmbiguousAnswerError, GlobusHttpError, httpError } from './http-errors.ts';
+import { type RequestBudget, sleep } from './request-budget.ts';
+
+/** Gives access tokens. Never prompts; throws DriverError needs_login where a person must act. */
+export interface Authorizer {
+  token(signal?: AbortSignal): Promise<string>;
+  /** A token the service has just refused is given up; the next one is another or there is none. */
+  renew(rejected: string, signal?: AbortSignal): Promise<string>;
+}
+
+export interface TransportOptions {
+  readonly baseUrl: string;
+  readonly authorizer: Authorizer;
+  readonly budget: RequestBudget;
+  readonly timeoutSeconds: number;
+  /** Tries of a repeatable call on transport errors before it is given up; 5 when absent. */
+  readonly tries?: number;
+  /** First pause between tries, milliseconds (doubles up to 10 s); 500 when absent. */
+  readonly backoffMs?: number;
+  /** Counts requests, for the bench. */
+  readonly onRequest?: (method: string, path: string) => void;
+}
+
+export interface Call<T> {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  readonly path: string;
+  readonly body?: unknown;
+  readonly answer: z.ZodType<T>;
+  /** false: the call has an effect that a second one would double; only a refusal that is certain is tried again. */
+  readonly repeatable: boolean;
+  readonly timeoutSeconds?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** 10 MB per request (functions and arguments of a submission together): checked before anything is sent. */
+export const MAX_BODY_BYTES = 10_000_000;
+
+/** One call to the service: budget, token, TLS, time limit, and the retries that are safe for it. Throws DriverError kinds. */
+export async function request<T>(options: TransportOptions, call: Call<T>): Promise<T> {
+  const body = call.body === undefined ? undefined : JSON.stringify(call.body);
+  const what = `${call.method} ${call.path.replace(/\?.*/, '')}`;
+  const size = body === undefined ? 0 : Buffer.byteLength(body);
+  if (size > MAX_BODY_BYTES) {
+    throw new DriverError(
+      'refused',
+      'HF-GLOBUS-TOO-LARGE',
+      `${what} would carry ${size} bytes, the service takes ${MAX_BODY_BYTES}. Send it in parts.`,
+    );
+  }
+  let token = await options.authorizer.token(call.signal);
+  let renewed = false;
+  const tries = options.tries ?? 5;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await once(options, call, what, body, token);
+    } catch (error) {
+      if (error instanceof GlobusHttpError && error.status === 401 && !renewed) {
+        // A 401 comes before any effect, so even a submission may be sent again with a fresh token; once.
+        renewed = true;
+        attempt--;
+        token = await options.authorizer.renew(token, call.signal);
+        continue;
+      }
+      const wait = retryWait(options, call, error, attempt);
+      if (wait === undefined || attempt >= tries) throw error;
+      await sleep(wait, call.signal);
+    }
+  }
+}
+
+/** Milliseconds to wait before the next try; undefined: no further try. */
+function retryWait(options: TransportOptions, call: Call<unknown>, error: unknown, attempt: number): number | undefined {
+  if (!(error instanceof DriverError) || error.class !== 'transport') return undefined;
+  const pause = Math.min((options.backoffMs ?? 500) * 2 ** (attempt - 1), 10_000);
+  const jittered = pause * (0.75 + Math.random() / 2);
+  if (error instanceof GlobusHttpError) {
+    if (error.status === 429) {
+      const seconds = error.retryAfterSeconds ?? jittered / 1000;
+      options.budget.pause(seconds);
+      return Math.max(seconds * 1000, jittered);
+    }
+    if (!call.repeatable) return undefined;
+    return Math.max((error.retryAfterSeconds ?? 0) * 1000, jittered);
+  }
+  return call.repeatable || error.code === 'HF-GLOBUS-UNREACHABLE' ? jittered : undefined;
+}
+
+async function once<T>(options: TransportOptions, call: Call<T>, what: string, body: string | undefined, token: string): Promise<T> {
+  await options.budget.acquire(call.signal);
+  options.onRequest?.(call.method, call.path);
+  const timeout = AbortSignal.timeout((call.timeoutSeconds ?? options.timeoutSeconds) * 1000);
+  let status: number;
+  let text: string;
+  let retryAfter: string | null;
+  try {
+    const response = await fetch(options.baseUrl + call.path, {
+      method: call.method,
+      headers: {
+        accept: 'application/json',
+        authorization: `Bearer ${token}`,
+        'user-agent': userAgent(),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      // A redirect would carry the token to wherever it points.
+      redirect: 'manual',
+      signal: call.signal ? AbortSignal.any([call.signal, timeout]) : timeout,
+      ...(body === undefined ? {} : { body }),
+    });
+    status = response.status;
+    retryAfter = response.headers.get('retry-after');
+    text = await response.text();
+  } catch (error) {
+    call.signal?.throwIfAborted();
+    throw networkError(error, what);
+  }
+  if (status < 200 || status > 299) {
+    const failure = httpError(status, text, retryAfter, what);
+    // 5xx of a gateway does not say whether the service behind it acted.
+    throw !call.repeatable && status !== 429 && failure.class === 'transport' ? new AmbiguousAnswerError(what, failure) : failure;
+  }
+  try {
+    return call.answer.parse(JSON.parse(text));
+  } catch (error) {
+    if (error instanceof z.ZodError) {
+      throw new AmbiguousAnswerError(what, new Error(`unexpected shape: ${z.prettifyError(error).slice(0, 500)}`));
+    }
+    throw new AmbiguousAnswerError(what, error);
+  }
+}
+
+/** Errors that show that no byte of the request went out. */
+const NEVER_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT']);
+
+function networkError(error: unknown, what: string): DriverError {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const code = (cause as { code?: unknown }).code;
+  if (typeof code === 'string' && NEVER_SENT.has(code)) {
+    return new DriverError(
+      'transport',
+      'HF-GLOBUS-UNREACHABLE',
+      `${what} could not be sent (${code}). Check the network; it is tried again.`,
+      { cause: error },
+    );
+  }
+  return new AmbiguousAnswerError(what, cause);
+}

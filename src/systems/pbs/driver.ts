@@ -1,0 +1,403 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DoneRecord } from '../../domain/spool.ts';
+import type { PbsSettings } from '../../spec/pbs-settings.ts';
+import type { PbsProfile } from '../../spec/profile.ts';
+import type { RemoteShell } from '../../ssh/transport.ts';
+import {
+  DriverError,
+  type LaunchPlan,
+  type LookRequest,
+  type LookResult,
+  type PilotRequest,
+  type PilotStart,
+  type PreparedLaunch,
+  type SentOrders,
+  type SystemDescription,
+  type SystemDriver,
+  type SystemOrder,
+} from '../driver.ts';
+import { packBundle } from './bundle.ts';
+import { type ExchangeAnswer, type ExchangeRequest, PbsExchange, type SubmitTiming } from './exchange.ts';
+import { EXIT_TABLE, judgeExit } from './exit-status.ts';
+import { renderJob } from './job-script.ts';
+import { type AskedPilot, judgePilots, judgeSubmission, LOST_RULE, type LostRule, type Missing } from './judge-pilots.ts';
+import { launchRecord } from './launch-record.ts';
+import { newsOf } from './news.ts';
+import { shapeOf } from './shape.ts';
+
+export interface PbsDriverOptions {
+  readonly name: string;
+  readonly profile: PbsProfile;
+  readonly shell: RemoteShell;
+  /** Folder for packed bundles; default: below the launch's local folder. */
+  readonly cacheDirectory?: string;
+  readonly timing?: SubmitTiming;
+  readonly lostRule?: LostRule;
+  /** Files of an ended attempt larger than this stay on the system, and so do checkpoints; bytes. */
+  readonly maxFileBytes?: number;
+  /** How long closeLaunch waits for PBS to confirm. */
+  readonly closeSeconds?: number;
+}
+
+export interface PbsDriver extends SystemDriver {
+  readonly kind: 'pbs';
+  /** Remote commands so far. */
+  readonly commands: () => number;
+  /** `qstat -Qf` and `qstat -Bf` now. */
+  inspect(): Promise<NonNullable<ExchangeAnswer['inspect']>>;
+}
+
+/** Exit statuses of qsub after which there is certainly no job. */
+const CERTAIN_EXITS = [...new Set(EXIT_TABLE.flatMap((row) => row.exits ?? []))].filter((exit) =>
+  ['wait', 'refuse'].includes(judgeExit('qsub', exit, '').action),
+);
+
+/** Seconds until a submission that the site made wait is tried again. */
+const RETRY_SECONDS: Readonly<Record<string, number>> = {
+  'HF-PBS-LIMIT': 300,
+  'HF-PBS-QUEUE-CLOSED': 600,
+  'HF-PBS-DOWN': 120,
+  'HF-PBS-HUNG': 120,
+  'HF-PBS-BUSY': 60,
+};
+const COLLECT_ALONG_BYTES = 4 * 1024 * 1024;
+const MAX_FILE_BYTES = 64 * 1024 * 1024;
+const KEPT_FILES = 400;
+const ORDERS_AT_ONCE = 200;
+/** The interval grows up to this while PBS is silent. */
+const LONGEST_INTERVAL_SECONDS = 600;
+
+/**
+ * One account on one PBS system. All state is on the system: a restarted worker knows everything after its next look. Pilots are jobs; each
+ * call is one remote command (remote/pbs/exchange.py), whatever the number of campaigns and trials.
+ */
+export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
+  const { name, profile, shell } = options;
+  const exchange = new PbsExchange(shell, name, options.timing);
+  const missing: Missing = new Map();
+  /** Small files that came with a look, by `<campaign>/<trial>.<attempt>`. */
+  const cameAlong = new Map<string, readonly { readonly path: string; readonly base64: string }[]>();
+  let directories: Readonly<Record<string, string>> = {};
+  let silentLooks = 0;
+
+  /** For calls whose repetition does no harm: not knowing is an error of the transport. */
+  async function certain(request: ExchangeRequest, signal?: AbortSignal): Promise<ExchangeAnswer> {
+    const result = await exchange.run(request, signal);
+    if (result.kind === 'unknown')
+      throw new DriverError('transport', 'HF-PBS-ANSWER', `system ${name} gave no whole answer (${result.why}). It is asked again.`);
+    directories = result.answer.launches;
+    return result.answer;
+  }
+
+  async function lookAround(
+    request: Pick<ExchangeRequest, 'acks' | 'cancel' | 'orders'>,
+    pilots: readonly AskedPilot[],
+    signal?: AbortSignal,
+  ) {
+    const answer = await certain(
+      { ...request, look: { pilots: pilots.map(({ pilot }) => pilot), collect_bytes: COLLECT_ALONG_BYTES } },
+      signal,
+    );
+    const seen = answer.look;
+    if (!seen) throw new DriverError('transport', 'HF-PBS-ANSWER', `system ${name} answered without a look. It is asked again.`);
+    for (const [key, files] of Object.entries(seen.files)) cameAlong.set(key, files);
+    for (const key of [...cameAlong.keys()].slice(0, Math.max(0, cameAlong.size - KEPT_FILES))) cameAlong.delete(key);
+    const judged = judgePilots(seen.pilots, seen.qstat, missing, performance.now() / 1000, options.lostRule ?? LOST_RULE, pilots);
+    return { seen, judged };
+  }
+
+  async function look(request: LookRequest, signal: AbortSignal): Promise<LookResult | undefined> {
+    const { pilots } = request;
+    let { seen, judged } = await lookAround({ acks: request.acks }, pilots, signal);
+    silentLooks = judged.isSilent ? silentLooks + 1 : 0;
+    if (judged.settle.length > 0 || judged.cancel.length > 0) {
+      const { settle, cancel } = judged;
+      // What dead agents left is put in order first, so that the ends of their trials come with this look.
+      const answer = await certain(
+        { cancel, settle, look: { pilots: pilots.map(({ pilot }) => pilot), collect_bytes: COLLECT_ALONG_BYTES } },
+        signal,
+      );
+      if (answer.look) {
+        seen = answer.look;
+        for (const [key, files] of Object.entries(seen.files)) cameAlong.set(key, files);
+        judged = judgePilots(seen.pilots, seen.qstat, missing, performance.now() / 1000, options.lostRule ?? LOST_RULE, pilots);
+      }
+    }
+    const running = seen.pilots.flatMap((row) =>
+      row.heartbeats
+        .filter((beat) => beat.state !== 'ended')
+        .map((beat) => ({ campaign: row.campaign, pilot: row.pilot, busy: beat.busy })),
+    );
+    return newsOf({ ended: seen.done, running, pilots: judged.seen, broken: seen.broken, notices: judged.notices.slice(0, 10) }, request);
+  }
+
+  async function prepareLaunch(plan: LaunchPlan, progress: (note: string) => void): Promise<PreparedLaunch> {
+    const { spec } = plan;
+    // Admitted by src/spec, which knows the profile.
+    const settings = spec.system.settings as unknown as PbsSettings;
+    const shape = shapeOf(profile, { ...settings, mode: settings.mode ?? 'pilot' }, spec.training.slots);
+    const hoursPerPilot = (shape.nodes * shape.walltimeSeconds) / 3600;
+    if (spec.budget.nodeHours !== undefined && spec.budget.nodeHours < hoursPerPilot) {
+      throw new DriverError(
+        'refused',
+        'HF-PBS-NODE-HOURS',
+        `budget of ${spec.budget.nodeHours} node-hours is less than one pilot may take (${shape.nodes} nodes for ${shape.walltimeSeconds / 3600} h: ${hoursPerPilot}). Ask for fewer nodes or less walltime.`,
+      );
+    }
+    const localDirectory = resolve(spec.workingDirs.localBase, plan.launch);
+    const directory = await launchDirectory(plan);
+    const bundle =
+      spec.training.bundle === undefined
+        ? undefined
+        : await packBundle(spec.training.bundle, options.cacheDirectory ?? join(localDirectory, '.bundle'));
+    const record = launchRecord(plan, { bundle: bundle?.sha256 ?? null, python: shape.python });
+    const request = {
+      campaign: plan.campaign,
+      directory,
+      owner: plan.owner,
+      python: shape.python,
+      ...(bundle === undefined ? {} : { bundle: bundle.sha256, packed_sha256: bundle.packedSha256 }),
+      files: {
+        ...renderJob(shape, directory),
+        'launch.json': `${JSON.stringify(record, null, 1)}\n`,
+        'campaign.json': `${JSON.stringify(spec)}\n`,
+      },
+      registration: {
+        version: 1,
+        campaign: plan.campaign,
+        launch: plan.launch,
+        directory,
+        pilot: { nodes: shape.nodes, walltime_seconds: shape.walltimeSeconds, slots_per_node: shape.slotsPerNode },
+      },
+    };
+    progress(`launch folder ${directory}`);
+    for (let tries = 0; ; tries += 1) {
+      const answer = (await certain({ prepare: request })).prepare;
+      if (answer?.answer === 'ready') {
+        return {
+          directory,
+          localDirectory,
+          bundleSha256: bundle?.sha256 ?? null,
+          capacity: {
+            slotsPerPilot: shape.nodes * shape.slotsPerNode,
+            maxPilots: shape.maxPilots,
+            prefetch: shape.prefetch,
+            nodesPerPilot: shape.nodes,
+            nodeHoursPerPilot: hoursPerPilot,
+          },
+          provenance: {
+            system: name,
+            queue: shape.queue,
+            tools: exchange.toolsSha256,
+            ...(answer.python ? { python: answer.python } : {}),
+            ...(bundle ? { bundle: bundle.sha256 } : {}),
+          },
+        };
+      }
+      if (answer?.answer === 'foreign') {
+        throw new DriverError(
+          'refused',
+          'HF-PBS-FOREIGN',
+          `launch folder ${directory} belongs to another campaign (${JSON.stringify(answer.owner)}). Choose another name or working folder.`,
+        );
+      }
+      if (bundle === undefined || tries >= 3)
+        throw new DriverError(
+          'transport',
+          'HF-PBS-STAGE',
+          `launch folder ${directory} could not be prepared (${answer?.answer}: ${answer?.message ?? ''}).`,
+        );
+      progress(`bundle ${bundle.sha256.slice(0, 12)}: ${bundle.files} files, ${bundle.sizeBytes} bytes`);
+      await shell.upload(bundle.file, `${directory}/bundle/${bundle.sha256}.tar.gz`);
+    }
+  }
+
+  async function launchDirectory(plan: LaunchPlan): Promise<string> {
+    const base = plan.spec.workingDirs.remoteBase ?? profile.base ?? '~/holdfast';
+    if (base.startsWith('/')) return `${base.replace(/\/+$/, '')}/${plan.launch}`;
+    const { home } = await certain({});
+    return `${home}/${base.replace(/^~\/?/, '').replace(/\/+$/, '')}/${plan.launch}`;
+  }
+
+  async function startPilot(request: PilotRequest): Promise<PilotStart> {
+    const result = await exchange.run({
+      submit: [
+        {
+          campaign: request.campaign,
+          pilot: request.pilot,
+          ...(request.nodes === undefined ? {} : { nodes: request.nodes }),
+          ...(request.walltimeSeconds === undefined ? {} : { walltime_seconds: request.walltimeSeconds }),
+          certain_exits: CERTAIN_EXITS,
+        },
+      ],
+    });
+    if (result.kind === 'unknown')
+      return { kind: 'unknown', message: `The answer was lost (${result.why}); the job is looked up by its name.` };
+    const found = result.answer.submit[0];
+    if (found?.id !== undefined) return { kind: 'started', nativeId: found.id };
+    if (found?.answer === 'no-launch')
+      throw new DriverError(
+        'refused',
+        'HF-PBS-LAUNCH',
+        `campaign ${request.campaign} has no launch folder on ${name}. Start the campaign again.`,
+      );
+    const verdict = found && judgeSubmission(found);
+    if (found?.given_up && verdict?.action === 'refuse') {
+      return {
+        kind: 'refused',
+        failure: {
+          class: 'configuration_error',
+          message: `${verdict.message}. ${verdict.advice}`.slice(0, 500),
+          evidence: verdict.message,
+        },
+      };
+    }
+    if (found?.given_up)
+      return {
+        kind: 'wait',
+        message: `${verdict?.message ?? 'the site is busy'}. ${verdict?.advice ?? ''}`,
+        retrySeconds: RETRY_SECONDS[verdict?.code ?? ''] ?? 120,
+      };
+    return { kind: 'unknown', message: verdict?.message ?? 'The submission is still being looked up.' };
+  }
+
+  async function send(orders: readonly SystemOrder[]): Promise<SentOrders> {
+    const answers: SentOrders['answers'][number][] = [];
+    for (let first = 0; first < orders.length; first += ORDERS_AT_ONCE) {
+      answers.push(...(await certain({ orders: orders.slice(first, first + ORDERS_AT_ONCE) })).orders);
+    }
+    return { answers };
+  }
+
+  async function collect(campaign: string, record: DoneRecord, localLaunchDirectory: string): Promise<void> {
+    const wanted = record.files.filter(
+      (file) => file.size <= (options.maxFileBytes ?? MAX_FILE_BYTES) && !file.path.startsWith('checkpoint/'),
+    );
+    const place = (path: string) => safeJoin(localLaunchDirectory, record.directory, path);
+    const key = `${campaign}/${record.trial}.${record.attempt}`;
+    const lacking: typeof wanted = [];
+    for (const file of wanted) if (!(await hasContent(place(file.path), file.sha256))) lacking.push(file);
+    let small = cameAlong.get(key) ?? [];
+    if (small.length === 0 && lacking.some((file) => file.size < COLLECT_ALONG_BYTES)) {
+      const answer = await certain({
+        fetch: { campaign, directory: record.directory, names: lacking.map((file) => file.path), max_bytes: COLLECT_ALONG_BYTES },
+      });
+      small = answer.fetch ?? [];
+    }
+    for (const file of lacking) {
+      const bytes = small.find((each) => each.path === file.path);
+      if (bytes && (await writeChecked(place(file.path), Buffer.from(bytes.base64, 'base64'), file.sha256))) continue;
+      const remote = await launchOf(campaign);
+      await mkdir(dirname(place(file.path)), { recursive: true });
+      await shell.download(`${remote}/${record.directory}/${file.path}`, place(file.path), {
+        ...(file.sha256 === '' ? {} : { sha256: file.sha256 }),
+        maxBytes: options.maxFileBytes ?? MAX_FILE_BYTES,
+      });
+    }
+    cameAlong.delete(key);
+    await writeChecked(place('done.json'), Buffer.from(`${JSON.stringify(record, null, 1)}\n`), '');
+  }
+
+  async function launchOf(campaign: string): Promise<string> {
+    const directory = directories[campaign] ?? (await certain({})).launches[campaign];
+    if (directory === undefined) throw new DriverError('refused', 'HF-PBS-LAUNCH', `campaign ${campaign} has no launch folder on ${name}.`);
+    return directory;
+  }
+
+  async function closeLaunch(campaign: string): Promise<void> {
+    const deadline = performance.now() + (options.closeSeconds ?? 90) * 1000;
+    for (let pause = 200; ; pause = Math.min(5_000, pause * 2)) {
+      const { seen, judged } = await lookAround({}, []);
+      const own = new Set(seen.pilots.filter((row) => row.campaign === campaign).map((row) => row.pilot));
+      const alive = judged.seen.filter((pilot) => own.has(pilot.pilot) && pilot.state !== 'ended');
+      const answer = await certain({
+        cancel: alive.map(({ pilot }) => ({ campaign, pilot, reason: 'the campaign is over' })),
+        settle: judged.settle.filter((each) => each.campaign === campaign),
+        close: campaign,
+      });
+      if (answer.close?.answer === 'closed') return;
+      if (performance.now() > deadline) {
+        throw new DriverError(
+          'transport',
+          'HF-PBS-CLOSING',
+          `system ${name} has not yet confirmed the end of ${answer.close?.pilots?.join(', ') ?? campaign}. It is asked again.`,
+        );
+      }
+      await sleep(pause);
+    }
+  }
+
+  return {
+    name,
+    kind: 'pbs',
+    commands: () => exchange.commands,
+    describe: async () => describeProfile(profile, silentLooks),
+    prepareLaunch,
+    send,
+    startPilot,
+    look,
+    collect,
+    closeLaunch,
+    async inspect() {
+      const found = (await certain({ inspect: true })).inspect;
+      if (!found) throw new DriverError('transport', 'HF-PBS-ANSWER', `system ${name} answered without its queues. Try again.`);
+      return found;
+    },
+  };
+}
+
+/** What the workflow plans with before it knows a campaign's own settings. The interval doubles while PBS is silent. */
+function describeProfile(profile: PbsProfile, silentLooks: number): SystemDescription {
+  const shape = shapeOf(profile, { mode: 'pilot' });
+  return {
+    kind: 'pbs',
+    usesPilots: true,
+    slotsPerPilot: shape.nodes * shape.slotsPerNode,
+    maxPilots: shape.maxPilots,
+    prefetch: shape.prefetch,
+    lookIntervalSeconds: Math.min(
+      Math.max(LONGEST_INTERVAL_SECONDS, profile.pollSeconds),
+      profile.pollSeconds * 2 ** Math.min(10, silentLooks),
+    ),
+    nodesPerPilot: shape.nodes,
+    walltimeSeconds: shape.walltimeSeconds,
+  };
+}
+
+/** @throws DriverError `refused` for a path that leads out of the launch folder: done records come from a file system that others can write to. */
+function safeJoin(root: string, directory: string, path: string): string {
+  const parts = [...directory.split('/'), ...path.split('/')];
+  if (isAbsolute(directory) || isAbsolute(path) || parts.includes('..') || parts.some((part) => part.includes('\0'))) {
+    throw new DriverError(
+      'refused',
+      'HF-PBS-PATH',
+      `file ${JSON.stringify(`${directory}/${path}`)} of a done record leads out of its launch folder. It is left where it is.`,
+    );
+  }
+  return join(root, ...parts);
+}
+
+async function hasContent(file: string, sha256: string): Promise<boolean> {
+  if (sha256 === '') return false;
+  try {
+    return (
+      createHash('sha256')
+        .update(await readFile(file))
+        .digest('hex') === sha256
+    );
+  } catch {
+    return false;
+  }
+}
+
+async function writeChecked(file: string, bytes: Buffer, sha256: string): Promise<boolean> {
+  if (sha256 !== '' && createHash('sha256').update(bytes).digest('hex') !== sha256) return false;
+  await mkdir(dirname(file), { recursive: true });
+  const temporary = `${file}.${process.pid}.tmp`;
+  await writeFile(temporary, bytes);
+  await rename(temporary, file);
+  return true;
+}

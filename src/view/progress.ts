@@ -1,0 +1,103 @@
+import type { Budget, Objective } from '../domain/campaign.ts';
+import { isFinal, type TrialRow } from '../domain/trial.ts';
+import { age, measured, percent, plural } from './format.ts';
+
+/** What a campaign's progress is told from; `CampaignStatus` of workflows/messages.ts fits. Times in milliseconds, durations in seconds. */
+export interface ProgressInput {
+  readonly phase: string;
+  readonly startedAt: number;
+  readonly elapsedSeconds: number;
+  readonly counts: {
+    readonly total: number;
+    readonly queued: number;
+    readonly completed: number;
+    readonly pruned: number;
+    readonly failed: number;
+    readonly cancelled: number;
+  };
+  readonly budget: Budget;
+  readonly objectives: readonly Objective[];
+  readonly best?: { readonly number: number; readonly values: readonly number[] };
+  readonly inFlight: readonly number[];
+}
+
+/** The instant for which the input was made, milliseconds. */
+export function instantOf(input: ProgressInput): number {
+  return input.startedAt + input.elapsedSeconds * 1000;
+}
+
+/** How many trials have ended, whatever became of them. */
+export function endedTrials(counts: ProgressInput['counts']): number {
+  return counts.completed + counts.pruned + counts.failed + counts.cancelled;
+}
+
+/** Share of the budget that is used, 0 to 1, by the limit that is nearest; undefined for a campaign without trial, time or deadline limit. */
+export function budgetShare(input: ProgressInput): number | undefined {
+  const { trials, wallSeconds, deadline } = input.budget;
+  const shares = [
+    trials === undefined ? undefined : endedTrials(input.counts) / Math.max(1, trials),
+    wallSeconds === undefined ? undefined : input.elapsedSeconds / Math.max(1, wallSeconds),
+    deadline === undefined ? undefined : (instantOf(input) - input.startedAt) / Math.max(1, Date.parse(deadline) - input.startedAt),
+  ].filter((share): share is number => share !== undefined && Number.isFinite(share));
+  return shares.length === 0 ? undefined : Math.min(1, Math.max(...shares));
+}
+
+/**
+ * Seconds until the budget is used at the pace of the last trials (at most 40 ends), or until the time limit if that comes first.
+ * Undefined before the second end and for a campaign that starts nothing.
+ */
+export function secondsLeft(input: ProgressInput, rows: readonly TrialRow[]): number | undefined {
+  if (input.phase !== 'running' && input.phase !== 'draining') return undefined;
+  const { trials, wallSeconds, deadline } = input.budget;
+  const open = input.phase === 'draining' ? input.inFlight.length : trials === undefined ? undefined : trials - endedTrials(input.counts);
+  const gap = gapBetweenEnds(rows);
+  const left = [
+    open === undefined || gap === undefined ? undefined : Math.max(0, open) * gap,
+    wallSeconds === undefined ? undefined : wallSeconds - input.elapsedSeconds,
+    deadline === undefined ? undefined : (Date.parse(deadline) - instantOf(input)) / 1000,
+  ].filter((seconds): seconds is number => seconds !== undefined && Number.isFinite(seconds));
+  return left.length === 0 ? undefined : Math.max(0, Math.min(...left));
+}
+
+function gapBetweenEnds(rows: readonly TrialRow[]): number | undefined {
+  const ends: number[] = [];
+  for (let index = rows.length - 1; index >= 0 && ends.length < 40; index -= 1) {
+    const row = rows[index] as TrialRow;
+    if (isFinal(row.state) && row.finishedAt !== undefined) ends.push(row.finishedAt);
+  }
+  if (ends.length < 2) return undefined;
+  return (Math.max(...ends) - Math.min(...ends)) / 1000 / (ends.length - 1);
+}
+
+/** `12/40 trials · best 0.3500 in trial 9 · 4 in flight · 1 failed · ETA 3 h`. */
+export function progressHeadline(input: ProgressInput, rows: readonly TrialRow[]): string {
+  const { counts, budget, best } = input;
+  const ended = endedTrials(counts);
+  const eta = secondsLeft(input, rows);
+  return [
+    budget.trials === undefined ? plural(ended, 'trial') : `${ended}/${budget.trials} trials`,
+    best?.values[0] === undefined ? 'no result yet' : `best ${measured(best.values[0])} in trial ${best.number}`,
+    input.inFlight.length > 0 ? `${input.inFlight.length} in flight` : undefined,
+    counts.pruned > 0 ? `${counts.pruned} pruned` : undefined,
+    counts.failed > 0 ? `${counts.failed} failed` : undefined,
+    eta === undefined ? undefined : `ETA ${age(eta)}`,
+  ]
+    .filter((part) => part !== undefined)
+    .join(' · ');
+}
+
+/** What is spent and what is left, one line: `12 of 40 trials · 1 h of 6 h · 41.5 slot-hours of training`. */
+export function budgetLine(input: ProgressInput & { readonly trainingHours: number }): string {
+  const { trials, wallSeconds, deadline, nodeHours } = input.budget;
+  const share = budgetShare(input);
+  return [
+    trials === undefined ? undefined : `${endedTrials(input.counts)} of ${trials} trials`,
+    wallSeconds === undefined ? `${age(input.elapsedSeconds)} so far` : `${age(input.elapsedSeconds)} of ${age(wallSeconds)}`,
+    deadline === undefined ? undefined : `until ${deadline}`,
+    nodeHours === undefined ? undefined : `at most ${measured(nodeHours)} node-hours`,
+    `${measured(input.trainingHours)} slot-hours of training`,
+    share === undefined ? undefined : `${percent(share)} used`,
+  ]
+    .filter((part) => part !== undefined)
+    .join(' · ');
+}
