@@ -1,0 +1,32 @@
+import { Context } from '@temporalio/activity';
+import { WorkflowNotFoundError } from '@temporalio/client';
+import { trialWorkflowId } from '../src/domain/ids.ts';
+import type { TrialOutcome } from '../src/domain/trial.ts';
+import { withHeartbeat } from './heartbeat.ts';
+
+export interface LostTrial {
+  readonly number: number;
+  readonly status: string;
+  readonly outcome?: TrialOutcome;
+}
+
+/** Of these trials, the ones whose workflow has ended: with their outcome where there is one. */
+export async function findLostTrials(input: { readonly campaign: string; readonly numbers: readonly number[] }): Promise<LostTrial[]> {
+  return withHeartbeat(async () => {
+    const { client } = Context.current();
+    const lost: LostTrial[] = [];
+    for (const number of input.numbers) {
+      const handle = client.workflow.getHandle(trialWorkflowId(input.campaign, number));
+      try {
+        const { status } = await handle.describe();
+        if (status.name === 'RUNNING') continue;
+        if (status.name === 'COMPLETED') lost.push({ number, status: status.name, outcome: (await handle.result()) as TrialOutcome });
+        else lost.push({ number, status: status.name });
+      } catch (error) {
+        if (!(error instanceof WorkflowNotFoundError)) throw error;
+        lost.push({ number, status: 'not found' });
+      }
+    }
+    return lost;
+  });
+}

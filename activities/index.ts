@@ -1,0 +1,29 @@
+import { createAdmitCampaign } from './admit-campaign.ts';
+import type { ActivityDeps } from './deps.ts';
+import { createEnsureSystem } from './ensure-system.ts';
+import { findLostTrials } from './find-lost-trials.ts';
+import { createJudgeRungs } from './judge-rungs.ts';
+import { createLook } from './look.ts';
+import { createOrders } from './orders.ts';
+import { createPrepareLaunch } from './prepare-launch.ts';
+import { createSuggest } from './suggest.ts';
+import { createTableCache } from './table-cache.ts';
+import { createWriteReport } from './write-report.ts';
+
+/** Everything that workflows can have done, bound to what it needs. */
+export function createActivities(deps: ActivityDeps) {
+  const tables = createTableCache();
+  return {
+    admitCampaign: createAdmitCampaign(deps),
+    suggest: createSuggest(deps, tables),
+    judgeRungs: createJudgeRungs(tables),
+    ...createEnsureSystem(deps),
+    findLostTrials,
+    prepareLaunch: createPrepareLaunch(deps),
+    ...createOrders(deps),
+    look: createLook(deps),
+    writeReport: createWriteReport(deps),
+  };
+}
+
+export type Activities = ReturnType<typeof createActivities>;

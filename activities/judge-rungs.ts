@@ -1,0 +1,36 @@
+import { ApplicationFailure } from '@temporalio/activity';
+import type { Promotion, PruneVerdict } from '../src/search/pruning/question.ts';
+import { prunerEntry } from '../src/search/pruning/registry.ts';
+import { withHeartbeat } from './heartbeat.ts';
+import type { TableCache } from './table-cache.ts';
+
+export interface RungQuestion {
+  readonly campaign: string;
+  readonly chain: string;
+  readonly tableVersion: number;
+  /** Trial number → highest rung at which it was let through. */
+  readonly decided: Readonly<Record<number, number>>;
+}
+
+export interface RungAnswer {
+  readonly verdicts: readonly PruneVerdict[];
+  readonly promotions: readonly Promotion[];
+}
+
+/** Asks the campaign's pruner which running trials end and which paused ones go on. The campaign keeps the answer: it is asked once. */
+export function createJudgeRungs(tables: TableCache) {
+  return function judgeRungs(question: RungQuestion): Promise<RungAnswer> {
+    return withHeartbeat(async () => {
+      const { spec, rows } = await tables.read(question.campaign, question.chain, question.tableVersion);
+      const objective = spec.objectives[0];
+      if (spec.pruner === undefined || objective === undefined) return { verdicts: [], promotions: [] };
+      const pruner = prunerEntry(spec.pruner.type);
+      const asked = { pruner: spec.pruner, objective, space: spec.space, trials: rows, decided: question.decided, seed: spec.seed };
+      try {
+        return { verdicts: pruner.judge(asked), promotions: pruner.promote?.(asked) ?? [] };
+      } catch (error) {
+        throw ApplicationFailure.nonRetryable(error instanceof Error ? error.message : String(error), 'PrunerFailed');
+      }
+    });
+  };
+}

@@ -1,0 +1,116 @@
+import { ApplicationFailure } from '@temporalio/activity';
+import type { CampaignSpec } from '../src/domain/campaign.ts';
+import type { Suggestion, TrialRow } from '../src/domain/trial.ts';
+import { placeProposals, withTaken } from '../src/llm/compete.ts';
+import type { LlmEvent, LlmState } from '../src/llm/proposal.ts';
+import { proposeWithLlm } from '../src/llm/propose.ts';
+import { samplerEntry } from '../src/search/registry.ts';
+import type { SamplerState, SuggestResult } from '../src/search/sampler.ts';
+import type { ActivityDeps } from './deps.ts';
+import { withHeartbeat } from './heartbeat.ts';
+import { createSamplerThread } from './sampler-thread.ts';
+import type { TableCache } from './table-cache.ts';
+
+export interface SuggestQuestion {
+  readonly campaign: string;
+  readonly chain: string;
+  readonly tableVersion: number;
+  /** Points needed now. */
+  readonly count: number;
+  /** Points of use at all: samplers that ignore results may give that many. */
+  readonly most: number;
+  readonly parallelism: number;
+  readonly budgetTrials?: number;
+  readonly state?: SuggestState;
+}
+
+/** What the campaign carries for its proposers: small JSON. */
+export interface SuggestState extends Readonly<Record<string, unknown>> {
+  readonly sampler?: SamplerState;
+  readonly llm?: LlmState;
+}
+
+export interface SuggestAnswer {
+  readonly suggestions: readonly Suggestion[];
+  readonly state?: SuggestState;
+  readonly exhausted: boolean;
+  readonly notices: readonly { readonly topic: string; readonly text?: string }[];
+}
+
+/**
+ * The next points of a campaign's search. The table is read with the campaign's own queries, so the input stays small. A language model, where
+ * the campaign has one, proposes candidates that compete under the sampler's own acquisition; without an answer the sampler goes on alone.
+ */
+export function createSuggest(deps: ActivityDeps, tables: TableCache) {
+  const runSampler = createSamplerThread();
+
+  return function suggest(question: SuggestQuestion): Promise<SuggestAnswer> {
+    return withHeartbeat(async (_say, signal) => {
+      const { spec, rows } = await tables.read(question.campaign, question.chain, question.tableVersion);
+      const proposal = await propose(spec, rows, question, signal);
+      const entry = samplerEntry(spec.sampler.type);
+      const { taken, candidates } = placeProposals(entry, proposal.suggestions, question.count);
+      const ahead = entry.ignoresResults && spec.llm === undefined ? question.most : question.count;
+      const result = await sample(spec, withTaken(rows, taken), question, ahead - taken.length, candidates);
+      const state = { ...(result.state ? { sampler: result.state } : {}), ...(proposal.state ? { llm: proposal.state } : {}) };
+      return { suggestions: [...taken, ...result.suggestions], exhausted: result.exhausted, state, notices: proposal.notices };
+    });
+  };
+
+  async function propose(spec: CampaignSpec, trials: readonly TrialRow[], question: SuggestQuestion, signal: AbortSignal) {
+    if (spec.llm === undefined) return { suggestions: [], state: undefined, notices: [] };
+    const { suggestions, events, state } = await proposeWithLlm(
+      {
+        llm: spec.llm,
+        space: spec.space,
+        objectives: spec.objectives,
+        trials,
+        count: question.count,
+        seed: spec.seed,
+        allowDuplicates: spec.allowDuplicates,
+        ...(spec.description === undefined ? {} : { description: spec.description }),
+        ...(question.state?.llm === undefined ? {} : { state: question.state.llm }),
+      },
+      { env: deps.env, signal },
+    );
+    deps.logger.info({ campaign: question.campaign, events }, 'the language model was asked');
+    return { suggestions, state, notices: [noticeOf(events)] };
+  }
+
+  async function sample(
+    spec: CampaignSpec,
+    trials: readonly TrialRow[],
+    question: SuggestQuestion,
+    count: number,
+    candidates: readonly Suggestion[],
+  ): Promise<SuggestResult> {
+    if (count <= 0) return { suggestions: [], exhausted: false, ...(question.state?.sampler ? { state: question.state.sampler } : {}) };
+    try {
+      return await runSampler(spec.sampler.type, {
+        space: spec.space,
+        objectives: spec.objectives,
+        trials,
+        count,
+        seed: spec.seed,
+        parallelism: question.parallelism,
+        options: candidates.length === 0 ? spec.sampler.options : { ...spec.sampler.options, candidates },
+        allowDuplicates: spec.allowDuplicates,
+        ...(spec.metricConstraints === undefined ? {} : { metricConstraints: spec.metricConstraints }),
+        ...(question.state?.sampler === undefined ? {} : { state: question.state.sampler }),
+        ...(question.budgetTrials === undefined ? {} : { budgetTrials: question.budgetTrials }),
+        ...(spec.sampler.initialPoints === undefined ? {} : { initialPoints: spec.sampler.initialPoints }),
+      });
+    } catch (error) {
+      // Pure functions: the same question would fail again.
+      throw ApplicationFailure.nonRetryable(error instanceof Error ? error.message : String(error), 'SamplerFailed');
+    }
+  }
+}
+
+/** What a person should know of the model's last turn; without a text the notice is cleared. */
+function noticeOf(events: readonly LlmEvent[]): { topic: string; text?: string } {
+  const fallback = events.find((event) => event.kind === 'fell_back');
+  return fallback === undefined
+    ? { topic: 'llm' }
+    : { topic: 'llm', text: `Language model: ${fallback.message} The sampler goes on alone.` };
+}
