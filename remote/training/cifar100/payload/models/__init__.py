@@ -1,0 +1,1 @@
+"""The six networks, from scratch: no pretrained weights, no torchvision."""
