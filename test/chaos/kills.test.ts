@@ -1,0 +1,85 @@
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { TrialRow } from '../../src/domain/trial.ts';
+import { eventually } from '../support/engine.ts';
+import { type Lab, seededRandom, startLab } from '../support/lab.ts';
+
+const SEED = Number(process.env.HOLDFAST_CHAOS_SEED ?? Date.now() % 1_000_000);
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** What must not depend on who died when. */
+const table = (rows: readonly TrialRow[]) => rows.map(({ number, params, values, state }) => ({ number, params, values, state }));
+
+describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () => {
+  let lab: Lab;
+  let undisturbed: ReturnType<typeof table>;
+  const random = seededRandom(SEED);
+  const training = (starts: string, seconds: number) => ({
+    training: { command: ['{python}', path.join(lab.folder, 'train.py'), path.join(lab.folder, starts), String(seconds)] },
+  });
+
+  beforeAll(async () => {
+    lab = await startLab({ slots: 3 });
+    await lab.start('calm', lab.campaign({ ...training('calm.log', 0.1), budget: { trials: 60 } }));
+    const result = await lab.result('calm', 120);
+    expect(result.counts.completed).toBe(60);
+    undisturbed = table(await lab.rows('calm'));
+  }, 180_000);
+  afterAll(() => lab.close());
+
+  it('has the same table after 30 kills of the worker, and each training was started once', async () => {
+    await lab.start('worker-kills', lab.campaign({ ...training('worker-kills.log', 1.2), budget: { trials: 60 } }));
+    const ended = lab.result('worker-kills', 600);
+    let isOver = false;
+    ended.finally(() => {
+      isOver = true;
+    });
+    let kills = 0;
+    for (; kills < 30 && !isOver; kills += 1) {
+      await sleep(200 + random() * 2500);
+      await lab.killWorker();
+      await lab.startWorker();
+    }
+    const result = await ended;
+    expect(kills).toBe(30);
+    expect(result.counts).toMatchObject({ completed: 60, failed: 0 });
+    expect(table(await lab.rows('worker-kills'))).toEqual(undisturbed);
+    expect(lab.starts('worker-kills.log').sort()).toEqual(undisturbed.map(({ number }) => `trial-${String(number).padStart(4, '0')}.1`));
+  }, 700_000);
+
+  it('has the same table after 5 kills of the Temporal server', async () => {
+    await lab.start('server-kills', lab.campaign({ ...training('server-kills.log', 1), budget: { trials: 60 } }));
+    for (let kills = 0; kills < 5; kills += 1) {
+      await sleep(1000 + random() * 2000);
+      await lab.bounceServer();
+    }
+    const result = await lab.result('server-kills', 300);
+    expect(result.counts).toMatchObject({ completed: 60, failed: 0 });
+    expect(table(await lab.rows('server-kills'))).toEqual(undisturbed);
+    expect(lab.starts('server-kills.log').sort()).toEqual(undisturbed.map(({ number }) => `trial-${String(number).padStart(4, '0')}.1`));
+  }, 400_000);
+
+  it('has the same table after 5 kills of an agent: an attempt is started once, a lost one is followed by another', async () => {
+    await lab.start('agent-kills', lab.campaign({ ...training('agent-kills.log', 1), budget: { trials: 60 } }));
+    const completed = async () => (await lab.rows('agent-kills')).filter((row) => row.state === 'completed').length;
+    for (let kills = 0; kills < 5; kills += 1) {
+      // Three agents in a row that finish nothing would open the circuit breaker, as they should.
+      const before = await completed();
+      await eventually(async () => (await completed()) > before, 120, 'a finished trial');
+      await sleep(random() * 1500);
+      const pid = await eventually(() => lab.agentPids()[0], 60, 'an agent');
+      process.kill(pid, 'SIGKILL');
+    }
+    const result = await lab.result('agent-kills', 300);
+    expect(result.counts).toMatchObject({ completed: 60, failed: 0 });
+    const rows = await lab.rows('agent-kills');
+    expect(table(rows)).toEqual(undisturbed);
+    const starts = lab.starts('agent-kills.log');
+    expect(new Set(starts).size).toBe(starts.length);
+    expect(rows.some((row) => row.attempts > 1)).toBe(true);
+  }, 400_000);
+
+  it('leaves no agent behind', async () => {
+    await eventually(() => lab.agentPids().length === 0, 60, 'the end of all agents');
+  });
+});

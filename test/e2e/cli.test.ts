@@ -1,0 +1,264 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { TrialRow } from '../../src/domain/trial.ts';
+import { createLocalDriver } from '../../src/systems/local/driver.ts';
+import type { RunningWorkers } from '../../src/worker.ts';
+import type { CampaignStatus, TrialView } from '../../workflows/messages.ts';
+import { cli, cliJson, screenOf, startCli } from '../support/cli.ts';
+import { type Engine, eventually, startEngine } from '../support/engine.ts';
+
+/** Reports epochs, prints to both outputs, writes its result; with x of 1 it fails. */
+const TRAINING = `
+import json, os, sys, time
+params = json.load(open(os.environ["HOLDFAST_PARAMS"]))
+out = os.environ["HOLDFAST_OUT"]
+print("training with", params, flush=True)
+with open(os.path.join(out, "metrics.jsonl"), "w") as stream:
+    for epoch in range(1, 5):
+        time.sleep(params["pause"] / 4)
+        stream.write(json.dumps({"epoch": epoch, "score": params["x"] * epoch / 4}) + "\\n")
+        stream.flush()
+if params["x"] == 1:
+    print("ValueError: x is too large", file=sys.stderr)
+    sys.exit(3)
+json.dump({"score": params["x"]}, open(os.path.join(out, "results.json"), "w"))
+`;
+
+let engine: Engine;
+let worker: RunningWorkers;
+let folder: string;
+const saved = { ...process.env };
+
+async function campaignFile(name: string, change: { trials?: number; pause?: number } = {}): Promise<string> {
+  const file = path.join(folder, `${name}.yaml`);
+  await writeFile(
+    file,
+    `version: 1
+name: ${name}
+system: local
+objective: {metric: score, direction: maximize}
+search_space:
+  x: {type: float, min: 0, max: 1}
+  pause: {type: constant, value: ${change.pause ?? 0.1}}
+sampler: {type: random, seed: 3}
+enqueue: [{x: 1}, {x: 0.85}]
+training: {bundle: ${path.join(folder, 'train')}, command: [python3, '{code}/train.py']}
+budget: {trials: ${change.trials ?? 6}}
+retries: {trial: 0}
+limits: {grace_seconds: 1}
+working_dirs: {local_base: ${path.join(folder, 'results')}}
+`,
+  );
+  return file;
+}
+
+beforeAll(async () => {
+  engine = await startEngine();
+  folder = engine.folder;
+  await mkdir(path.join(folder, 'train'));
+  await writeFile(path.join(folder, 'train', 'train.py'), TRAINING);
+  process.env.TEMPORAL_ADDRESS = engine.server.address;
+  process.env.TEMPORAL_NAMESPACE = 'default';
+  worker = await engine.startWorker({ local: createLocalDriver({ name: 'local', slots: 2, stateDirectory: path.join(folder, 'state') }) });
+});
+
+afterAll(async () => {
+  await engine.close();
+  for (const name of ['TEMPORAL_ADDRESS', 'TEMPORAL_NAMESPACE'] as const) {
+    if (saved[name] === undefined) delete process.env[name];
+    else process.env[name] = saved[name];
+  }
+});
+
+describe('a campaign from the command line', () => {
+  it('runs to its end under a watch of plain lines, and tells the best configuration and where the results lie', async () => {
+    const { exit, out } = await cli('run', await campaignFile('plain'), '--watch');
+    expect(exit).toBe(0);
+    expect(out).toMatch(/trial 1 failed \(exit_code: .*x is too large\)/);
+    expect(out).toMatch(/trial 2 completed score 0\.8500 · best 0\.8500 in trial 2 · [12]\/6/);
+    expect([...out.matchAll(/ · (\d)\/6$/gm)].map((match) => Number(match[1]))).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(out.match(/^.*trial \d+ (completed|failed)/gm)).toHaveLength(6);
+    expect(out).toContain('plain-1 completed after');
+    const results = /^results: (.*)$/m.exec(out)?.[1] ?? '';
+    expect((await readdir(results)).filter((name) => /report|summary|trials\./.test(name)).sort()).toEqual([
+      'report.html',
+      'summary.json',
+      'trials.csv',
+      'trials.jsonl',
+    ]);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: no escape sequence may reach a pipe
+    expect(out).not.toMatch(/\u001b/);
+  });
+
+  it('is told alike by every command, as text and as JSON', async () => {
+    const status = await cliJson<CampaignStatus>('status', 'plain-1');
+    expect(status).toMatchObject({ campaign: 'plain-1', phase: 'ended', counts: { total: 6, failed: 1, completed: 5 } });
+    const rows = await cliJson<TrialRow[]>('trials', 'plain');
+    expect(rows).toHaveLength(6);
+    const best = await cliJson<{ number: number; values: number[] }[]>('best', 'plain-1', '-n', '2');
+    expect(best).toHaveLength(2);
+    expect(best[0]?.values[0]).toBe(Math.max(...rows.flatMap((row) => row.values ?? [])));
+    expect(best[0]?.number).toBe(status.best?.number);
+    expect((await cli('best', 'plain-1', '--config', 'yaml')).out).toMatch(/^x: 0\.\d+\npause: 0\.1\n/);
+    expect((await cli('best', 'plain-1', '--config', 'argv')).out).toMatch(/^--x 0\.\d+ --pause 0\.1\n$/);
+    const list = await cliJson<{ campaign: string; status: string }[]>('ls');
+    expect(list).toMatchObject([{ campaign: 'plain-1', status: 'COMPLETED', best: best[0]?.values[0], done: 6 }]);
+    const errors = await cliJson<{ total: number; classes: { class: string }[] }>('errors', 'plain-1');
+    expect(errors).toMatchObject({ total: 1, classes: [{ class: 'exit_code', count: 1, examples: [{ number: 1 }] }] });
+    for (const command of ['status', 'trials', 'best', 'ls', 'errors']) expect((await cli(command)).exit).toBe(0);
+  });
+
+  it('shows a trial’s output, says why it failed and how to run it again', async () => {
+    expect((await cli('logs', 'plain-1', '2')).out).toContain("'x': 0.85");
+    expect((await cli('logs', 'plain-1/trial-0001', '--stderr')).out).toBe('ValueError: x is too large\n');
+    expect((await cli('logs', 'plain-1', '1', '-f', '--stderr')).out).toBe('ValueError: x is too large\n');
+    const why = await cli('why', 'plain-1', '1');
+    expect(why.out).toContain('exit_code');
+    expect(why.out).toContain('| ValueError: x is too large');
+    const { trial } = await cliJson<{ trial: TrialView }>('why', 'plain-1', '2');
+    expect(trial.outcome?.values).toEqual([0.85]);
+    const script = (await cli('repro', 'plain-1', '2')).out;
+    expect(script).toMatch(/python3 .*\/bundle\/[0-9a-f]{64}\/train\.py/);
+  });
+
+  it('is reported and exported again from the history alone', async () => {
+    const out = path.join(folder, 'again');
+    await cliJson('report', 'plain-1', '--out', out);
+    const summary = JSON.parse(await readFile(path.join(out, 'summary.json'), 'utf8'));
+    expect(summary).toMatchObject({ campaign: 'plain-1', status: 'completed', counts: { total: 6, completed: 5, failed: 1 } });
+    const lines = (await readFile(path.join(out, 'trials.jsonl'), 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(lines[1]).toMatchObject({ number: 2, values: { score: 0.85 }, slot: expect.any(Number), origin: 'user' });
+    expect(lines[1].curve).toHaveLength(4);
+    expect((await cli('export', 'plain-1', '--csv', '-')).out.trimEnd().split('\r\n')).toHaveLength(7);
+    expect((await cli('export', 'plain-1')).exit).toBe(2);
+  });
+
+  it('that has spent its budget cannot be resumed: exit 4', async () => {
+    const { exit, err } = await cli('resume', 'plain-1');
+    expect(exit).toBe(4);
+    expect(err).toMatch(/^plain-1 has ended: .*Start another one with `holdfast run FILE`\.\n$/);
+  });
+
+  it('gets the next free number, and an id in use is refused', async () => {
+    const file = await campaignFile('plain', { trials: 2 });
+    expect(await cliJson('run', file)).toEqual({ campaign: 'plain-2', hasWorker: true });
+    const { exit, err } = await cli('run', file, '--id', 'plain-1');
+    expect(exit).toBe(1);
+    expect(err).toContain('The campaign id plain-1 is in use (completed).');
+    await engine.client.workflow.getHandle('plain-2').result();
+    expect((await cli('status', 'plain')).err).toMatch(/begins 2 campaigns \(plain-2, plain-1\)/);
+  });
+});
+
+describe('a running campaign', () => {
+  it('is paused, fed, changed, resumed and drained; the table agrees', async () => {
+    await cli('run', await campaignFile('steered', { trials: 40, pause: 0.4 }), '--id', 'steered');
+    await eventually(async () => (await cliJson<CampaignStatus>('status', 'steered')).counts.completed >= 1);
+    expect((await cli('pause', 'steered')).out).toMatch(/steered: paused; \d+ in flight go on/);
+    expect((await cli('enqueue', 'steered', 'x=0.123')).exit).toBe(0);
+    expect((await cli('enqueue', 'steered', 'z=1')).err).toContain('"z" is no parameter of steered. Its parameters: x, pause.');
+    expect((await cli('enqueue', 'steered', 'x=7')).exit).toBe(1);
+    expect((await cli('set', 'concurrency', 'steered', '0')).exit).toBe(2);
+    expect((await cli('set', 'concurrency', 'steered', '1')).out).toContain('at most 1');
+    expect((await cli('set', 'budget', 'steered', '--trials', '12', '--wall', '2h')).exit).toBe(0);
+    expect((await cli('set', 'budget', 'steered')).exit).toBe(2);
+    await cli('resume', 'steered');
+    await eventually(async () =>
+      (await cliJson<TrialRow[]>('trials', 'steered')).some((row) => row.params.x === 0.123 && row.state === 'completed'),
+    );
+    const status = await cliJson<CampaignStatus>('status', 'steered');
+    expect(status).toMatchObject({ concurrency: 1, budget: { trials: 12, wallSeconds: 7200 } });
+    expect((await cli('drain', 'steered', '--reason', 'enough')).exit).toBe(0);
+    const { result } = await cliJson<{ result: { stopReason: string } }>('watch', 'steered').catch(async () => ({
+      result: (await engine.client.workflow.getHandle('steered').result()) as { stopReason: string },
+    }));
+    expect(result.stopReason).toBe('enough');
+  });
+
+  it('is watched on a terminal: frames fit, Ctrl-C leaves the view and not the campaign; stop asks first', async () => {
+    await cli('run', await campaignFile('watched', { trials: 60, pause: 2 }), '--id', 'watched');
+    const view = startCli(['watch', 'watched'], { terminal: { columns: 90, rows: 20 }, env: { NO_COLOR: '1' } });
+    await eventually(() => /epoch/.test(view.soFar()) && /trial {2,}/.test(view.soFar()), 90);
+    const frame = screenOf(view.soFar());
+    expect(Math.max(...frame.map((line) => [...line].length))).toBeLessThanOrEqual(90);
+    expect(frame.length).toBeLessThanOrEqual(20);
+    expect(frame.join('\n')).toMatch(/[█░]+ {2}\d+\/60 trials/);
+    expect(frame.join('\n')).toMatch(/running [12]/);
+    view.interrupt();
+    const left = await view.end();
+    expect(left.exit).toBe(0);
+    expect(left.err).toContain('watched goes on');
+    expect(left.out.endsWith('\u001b[?25h')).toBe(true);
+    expect((await engine.client.workflow.getHandle('watched').describe()).status.name).toBe('RUNNING');
+
+    const no = await startCli(['stop', 'watched'], { terminal: { columns: 90, rows: 20 }, input: 'n\n' }).end();
+    expect(no).toMatchObject({ exit: 1, out: 'Nothing was done.\n' });
+    expect((await cli('stop', 'watched', '--yes')).exit).toBe(0);
+    const result = (await engine.client.workflow.getHandle('watched').result()) as { status: string };
+    expect(result.status).toBe('stopped');
+  });
+
+  it('is cancelled: the watch ends with exit 1 and a report marked cancelled', async () => {
+    await cli('run', await campaignFile('gone', { trials: 60, pause: 2 }), '--id', 'gone');
+    await eventually(async () => (await cliJson<CampaignStatus>('status', 'gone')).phase === 'running');
+    const watch = startCli(['watch', 'gone']);
+    await cli('cancel', 'gone', '--yes');
+    const { exit, out } = await watch.end();
+    expect(exit).toBe(1);
+    expect(out).toContain('gone cancelled after');
+    const results = /^results: (.*)$/m.exec(out)?.[1] ?? '';
+    expect(JSON.parse(await readFile(path.join(results, 'summary.json'), 'utf8')).status).toBe('cancelled');
+  });
+});
+
+describe('what cannot work is told in one sentence', () => {
+  it('a mistyped command, option, campaign or file: exit 2 with what was meant', async () => {
+    const typo = await cli('statis');
+    expect(typo).toMatchObject({ exit: 2 });
+    expect(typo.err).toContain('Did you mean status?');
+    expect(await cli('status', '--jsn')).toMatchObject({ exit: 2 });
+    const campaign = await cli('status', 'plian-1');
+    expect(campaign.exit).toBe(2);
+    expect(campaign.err).toMatch(/There is no campaign "plian-1" here\. Did you mean "plain-\d"\?/);
+    const file = path.join(folder, 'bad.yaml');
+    await writeFile(file, 'version: 1\nobjectve: {metric: x}\nbudget: {trials: -3}\n');
+    const bad = await cli('validate', file);
+    expect(bad.exit).toBe(2);
+    expect(bad.err).toMatch(/objectve.*2:1.*Did you mean "objective"/);
+    expect(bad.err).toMatch(/budget\.trials.*3:\d+/);
+    expect((await cli('run', file)).err).toBe(bad.err);
+    expect(await cliJson('validate', file)).toMatchObject({
+      valid: false,
+      problems: expect.arrayContaining([expect.objectContaining({ line: 2 })]),
+    });
+  });
+
+  it('no server: exit 5 and the next step, also as JSON', async () => {
+    process.env.TEMPORAL_ADDRESS = '127.0.0.1:1';
+    try {
+      const { exit, err, out } = await cli('ls');
+      expect({ exit, out }).toEqual({ exit: 5, out: '' });
+      expect(err).toMatch(/^Temporal 127\.0\.0\.1:1 does not answer\. Start a server with `holdfast dev`.*\n$/);
+      expect(await cliJson('ls')).toMatchObject({ error: { code: 'HF-TEMPORAL-UNREACHABLE', exit: 5 } });
+    } finally {
+      process.env.TEMPORAL_ADDRESS = engine.server.address;
+    }
+  });
+
+  it('no worker: an ended campaign is told from its result, a running one says that it waits (exit 5)', async () => {
+    worker.shutdown();
+    await worker.finished;
+    await engine.client.workflow.start('hpoCampaign', { taskQueue: 'holdfast', workflowId: 'lonely', args: ['none.yaml'] });
+    const lonely = await cli('status', 'lonely');
+    expect(lonely.err).toContain('No worker answers for lonely. Start one with `holdfast worker`');
+    expect(lonely.exit).toBe(5);
+    const ended = await cli('status', 'plain-1');
+    expect(ended.exit).toBe(0);
+    expect(ended.out).toContain('plain-1 completed after');
+    await engine.client.workflow.getHandle('lonely').terminate();
+  }, 120_000);
+});

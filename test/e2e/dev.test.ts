@@ -1,0 +1,98 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import type { CampaignStatus } from '../../workflows/messages.ts';
+import { eventually } from '../support/engine.ts';
+
+let folder: string;
+const started: ChildProcess[] = [];
+
+function env(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
+  const { TEMPORAL_ADDRESS: _address, TEMPORAL_NAMESPACE: _namespace, NO_COLOR: _color, ...rest } = process.env;
+  return { ...rest, HOLDFAST_TEMPORAL_CLI: inject('temporalBinary'), XDG_STATE_HOME: path.join(folder, 'state'), ...extra };
+}
+
+/** The real command in a process of its own. */
+function holdfast(words: readonly string[], extra: Record<string, string> = {}) {
+  const child = spawn(process.execPath, ['bin/holdfast.mjs', ...words], { env: env(extra), stdio: ['ignore', 'pipe', 'pipe'] });
+  started.push(child);
+  const seen = { out: '', err: '' };
+  child.stdout.on('data', (data) => {
+    seen.out += data;
+  });
+  child.stderr.on('data', (data) => {
+    seen.err += data;
+  });
+  return { child, seen, end: once(child, 'close').then(([code]) => ({ ...seen, exit: code as number })) };
+}
+
+async function startDev(): Promise<{ dev: ReturnType<typeof holdfast>; address: string }> {
+  const dev = holdfast([
+    'dev',
+    '--folder',
+    path.join(folder, 'dev'),
+    '--port',
+    '17233',
+    '--ui-port',
+    '18233',
+    '--json',
+    '--log-level',
+    'warn',
+  ]);
+  const address = await eventually(() => /"address": "([^"]+)"/.exec(dev.seen.out)?.[1], 180, `holdfast dev (${dev.seen.err})`);
+  return { dev, address };
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'holdfast-dev-'));
+});
+afterAll(async () => {
+  for (const child of started) if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe('holdfast dev', () => {
+  it('runs server and worker until Ctrl-C, and a campaign goes on at the next start', { timeout: 400_000 }, async () => {
+    const file = path.join(folder, 'waits.yaml');
+    const training =
+      "import json,os,time; time.sleep(0.3); json.dump({'score': json.load(open(os.environ['HOLDFAST_PARAMS']))['x']}, open(os.path.join(os.environ['HOLDFAST_OUT'], 'results.json'), 'w'))";
+    await writeFile(
+      file,
+      JSON.stringify({
+        version: 1,
+        name: 'waits',
+        system: 'local',
+        objective: { metric: 'score', direction: 'maximize' },
+        search_space: { x: { type: 'float', min: 0, max: 1 } },
+        sampler: { type: 'random', seed: 1 },
+        training: { command: ['python3', '-c', training] },
+        concurrency: 1,
+        budget: { trials: 12 },
+        working_dirs: { local_base: path.join(folder, 'results') },
+      }),
+    );
+    const first = await startDev();
+    const at = { TEMPORAL_ADDRESS: first.address };
+    expect(await holdfast(['run', file, '--json'], at).end).toMatchObject({ exit: 0 });
+    const status = async (server: Record<string, string>) =>
+      JSON.parse((await holdfast(['status', 'waits-1', '--json'], server).end).out) as CampaignStatus;
+    const before = await eventually(async () => {
+      const now = await status(at);
+      return now.counts?.completed >= 2 && now;
+    }, 120);
+    expect(before.phase).toBe('running');
+    first.dev.child.kill('SIGINT');
+    expect((await first.dev.end).exit).toBe(0);
+    expect(await holdfast(['ls'], at).end).toMatchObject({ exit: 5 });
+
+    const second = await startDev();
+    const watch = await holdfast(['watch', 'waits-1'], { TEMPORAL_ADDRESS: second.address }).end;
+    expect(watch.exit).toBe(0);
+    expect(watch.out).toContain('12 trials completed');
+    second.dev.child.kill('SIGTERM');
+    expect((await second.dev.end).exit).toBe(0);
+  });
+});

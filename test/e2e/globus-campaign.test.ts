@@ -1,0 +1,144 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DriverError } from '../../src/systems/driver.ts';
+import type { CampaignResult } from '../../workflows/messages.ts';
+import { loginDoneSignal, systemQuery, trialsQuery } from '../../workflows/messages.ts';
+import { type Engine, eventually, startEngine } from '../support/engine.ts';
+import { type Rig, startRig } from '../support/globus-rig.ts';
+import { HAS_GLOBUS_PYTHON } from '../support/globus-sdk-child.ts';
+
+describe.skipIf(!HAS_GLOBUS_PYTHON)('a campaign on Globus Compute', () => {
+  let engine: Engine;
+  let rig: Rig;
+  let isLoggedIn = true;
+
+  beforeAll(async () => {
+    [engine, rig] = await Promise.all([startEngine(), startRig()]);
+    const needsLogin = () =>
+      new DriverError('needs_login', 'HF-GLOBUS-LOGIN-EXPIRED', 'Globus login has expired. Run `holdfast login globus`.');
+    const driver = rig.restart({
+      pollSeconds: 0.5,
+      authorizer: {
+        token: (signal) => (isLoggedIn ? rig.authorizer.token(signal) : Promise.reject(needsLogin())),
+        renew: (token, signal) => (isLoggedIn ? rig.authorizer.renew(token, signal) : Promise.reject(needsLogin())),
+      },
+    });
+    await engine.startWorker({ 'globus-compute': driver });
+  });
+  afterAll(async () => {
+    await engine?.close();
+    await rig?.end();
+  });
+
+  /** The guide's own blocks (section 4), with the endpoint's id put in. */
+  const source = (name: string, change: object = {}) => ({
+    version: 1,
+    name,
+    objective: { metric: 'score', direction: 'maximize' },
+    search_space: {
+      x: { type: 'float', min: 0, max: 1 },
+      steps: { type: 'constant', value: 3 },
+      seconds: { type: 'constant', value: 0.1 },
+    },
+    sampler: { type: 'random', seed: 5 },
+    training: { bundle: path.join(rig.folder, 'code'), command: ['{python}', '{code}/train.py', path.join(rig.folder, 'starts.log')] },
+    budget: { trials: 8 },
+    globus_compute: {
+      enabled: true,
+      endpoint_id: rig.endpoint.id,
+      endpoint_config_path: 'config/globus_endpoint.yaml',
+      auth_method: 'native_client',
+      function_timeout: 3600,
+      max_retries: 2,
+    },
+    working_dirs: {
+      aurora_base: path.join(rig.folder, 'remote'),
+      local_base: path.join(rig.folder, 'results'),
+      launch_iteration_pattern: '{timestamp}_{experiment_id}',
+      job_pattern: 'job_{job_id}',
+    },
+    ...change,
+  });
+
+  const startsOf = (from: number) => rig.starts().slice(from);
+
+  it('is chosen by the guide’s own configuration and runs to its report without ssh', { timeout: 180_000 }, async () => {
+    // Row S3: no program of this computer is needed, ssh and Python least of all.
+    const before = process.env.PATH;
+    process.env.PATH = '/nowhere';
+    const result = await engine.run(source('guide'), 'guide-1').finally(() => {
+      process.env.PATH = before;
+    });
+    expect(result.counts).toMatchObject({ total: 8, completed: 8 });
+    expect(startsOf(0)).toHaveLength(8);
+    const { rows } = await engine.client.workflow.getHandle('guide-1').query(trialsQuery, { limit: 100 });
+    const best = Math.max(...rows.flatMap((row) => row.values ?? []));
+    expect(result.best?.values).toEqual([best]);
+    // Results lie on this computer, at the names that the guide's patterns give.
+    const [launch] = readdirSync(path.join(rig.folder, 'results'));
+    const folder = path.join(rig.folder, 'results', launch ?? '');
+    for (let number = 1; number <= 8; number++) {
+      const file = path.join(folder, `trials/job_trial-000${number}/attempt-1/results.json`);
+      expect(JSON.parse(readFileSync(file, 'utf8'))).toHaveProperty('score');
+    }
+    expect(existsSync(path.join(folder, 'report.html'))).toBe(true);
+    const history = JSON.stringify(await engine.client.workflow.getHandle('guide-1').fetchHistory());
+    for (const token of rig.service.tokens) expect(history).not.toContain(token);
+  });
+
+  it('goes on through lost answers, a killed endpoint process and an ended login that somebody renews', { timeout: 300_000 }, async () => {
+    const before = rig.starts().length;
+    let count = 0;
+    rig.service.fault = () =>
+      ++count % 4 === 0 ? { kind: (['dropAfter', 'dropBefore', 'truncated'] as const)[count % 3] ?? 'dropAfter' } : undefined;
+    await engine.start(source('storm', { budget: { trials: 12 } }), 'storm-1');
+    const running = engine.client.workflow.getHandle('storm-1').result() as Promise<CampaignResult>;
+    await eventually(() => rig.starts().length - before >= 2, 120, 'the first trainings');
+    rig.endpoint.killProcess();
+    await eventually(() => rig.starts().length - before >= 5, 120, 'more trainings');
+    isLoggedIn = false;
+    const system = engine.client.workflow.getHandle('system/globus-compute');
+    const parked = await eventually(
+      async () => {
+        const status = await system.query(systemQuery);
+        return status.login.kind === 'needs_login' ? status : undefined;
+      },
+      60,
+      'the need of a login',
+    );
+    expect(JSON.stringify(parked)).toContain('holdfast login');
+    const asked = rig.service.exchanges.length;
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    // Parked means parked: no request goes out until somebody logs in.
+    expect(rig.service.exchanges.length).toBe(asked);
+    isLoggedIn = true;
+    await system.signal(loginDoneSignal);
+    const result = await running;
+    rig.service.fault = () => undefined;
+    expect(result.counts.total).toBe(12);
+    expect(result.counts.completed).toBe(12);
+    const starts = startsOf(before);
+    expect(new Set(starts).size).toBe(starts.length);
+    expect(rig.service.injected).toBeGreaterThan(20);
+  });
+
+  it('that is cancelled leaves nothing running on the endpoint', { timeout: 180_000 }, async () => {
+    const long = {
+      x: { type: 'float', min: 0, max: 1 },
+      steps: { type: 'constant', value: 1000 },
+      seconds: { type: 'constant', value: 0.3 },
+    };
+    const before = rig.starts().length;
+    await engine.start(source('cancelled', { search_space: long, limits: { grace_seconds: 1 }, concurrency: 3 }), 'cancelled-1');
+    await eventually(() => rig.starts().length - before >= 3, 120, 'three trainings');
+    await engine.client.workflow.getHandle('cancelled-1').cancel();
+    await eventually(
+      async () => (await engine.client.workflow.getHandle('cancelled-1').describe()).status.name !== 'RUNNING',
+      120,
+      'the end of the campaign',
+    );
+    await rig.endpoint.idle();
+    expect(rig.endpoint.running).toHaveLength(0);
+  });
+});

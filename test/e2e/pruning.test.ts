@@ -1,0 +1,75 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createLocalDriver } from '../../src/systems/local/driver.ts';
+import { statusQuery, trialsQuery } from '../../workflows/messages.ts';
+import { type Engine, startEngine } from '../support/engine.ts';
+
+/** Trains to HOLDFAST_TARGET_STEP or to epoch 9, from the checkpoint of the earlier attempt; notes each epoch it really trained. */
+const TRAINING = `
+import json, os, sys, time
+out, p = os.environ["HOLDFAST_OUT"], json.load(open(os.environ["HOLDFAST_PARAMS"]))
+first, earlier = 1, os.environ.get("HOLDFAST_RESUME_FROM")
+if earlier and os.path.exists(os.path.join(earlier, "epoch")):
+    first = int(open(os.path.join(earlier, "epoch")).read()) + 1
+os.makedirs(os.path.join(out, "checkpoint"), exist_ok=True)
+for epoch in range(first, int(os.environ.get("HOLDFAST_TARGET_STEP") or 9) + 1):
+    time.sleep(float(sys.argv[2]))
+    fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(fd, ("%s %d\\n" % (os.environ["HOLDFAST_TRIAL"], epoch)).encode()); os.close(fd)
+    with open(os.path.join(out, "metrics.jsonl"), "a") as f:
+        f.write(json.dumps({"epoch": epoch, "val": (1 - (p["x"] - 0.3) ** 2) * epoch / (1 + epoch)}) + "\\n")
+    with open(os.path.join(out, "checkpoint", "epoch"), "w") as f:
+        f.write(str(epoch))
+    if os.path.exists(os.environ["HOLDFAST_STOP_FILE"]):
+        break
+`;
+
+describe('early stopping, on the real agent', () => {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await startEngine();
+    writeFileSync(path.join(engine.folder, 'train.py'), TRAINING);
+    const driver = createLocalDriver({ slots: 3, stateDirectory: path.join(engine.folder, 'state'), workingDirectory: engine.folder });
+    await engine.startWorker({ local: driver });
+  });
+  afterAll(() => engine.close());
+
+  const spec = (log: string, epochSeconds: number, pruner: object) => ({
+    version: 1,
+    name: 'pruning',
+    system: 'local',
+    objective: { metric: 'val', direction: 'maximize', reduce: 'best' },
+    search_space: { x: { type: 'float', min: 0, max: 1 } },
+    sampler: { type: 'random', seed: 3 },
+    training: { command: ['{python}', path.join(engine.folder, 'train.py'), path.join(engine.folder, log), String(epochSeconds)] },
+    pruner: { max_steps: 9, reduction_factor: 3, ...pruner },
+    budget: { trials: 12 },
+  });
+
+  it('promoted trials go on from their checkpoint: no epoch is trained twice, and only the best reach the end', async () => {
+    const result = await engine.run(spec('promote.log', 0.05, { type: 'asha', form: 'promote' }), 'promote');
+    const { rows } = await engine.client.workflow.getHandle('promote').query(trialsQuery);
+    const epochs = readFileSync(path.join(engine.folder, 'promote.log'), 'utf8').trim().split('\n');
+    expect(new Set(epochs).size).toBe(epochs.length);
+    const whole = rows.filter((row) => row.step === 9);
+    expect(whole.length).toBeGreaterThan(0);
+    expect(whole.length).toBeLessThan(rows.length / 2);
+    expect(whole.every((row) => row.state === 'completed' && row.attempts === 3)).toBe(true);
+    expect(rows.filter((row) => row.step === 1).every((row) => row.state === 'pruned' && row.attempts === 1)).toBe(true);
+    // The ends of training follow the values: the best completed trial is the best of all that were seen at the first rung.
+    const atFirstRung = rows.toSorted((a, b) => Math.abs(Number(a.params.x) - 0.3) - Math.abs(Number(b.params.x) - 0.3))[0];
+    expect(result.best?.number).toBe(atFirstRung?.number);
+    const status = await engine.client.workflow.getHandle('promote').query(statusQuery);
+    expect(status.savedHours).toBeGreaterThan(0);
+  });
+
+  it('a trial that is not among the best of its rung is ended while it trains', async () => {
+    await engine.run(spec('stop.log', 0.6, { type: 'asha', min_results: 4 }), 'stop');
+    const { rows } = await engine.client.workflow.getHandle('stop').query(trialsQuery);
+    const pruned = rows.filter((row) => row.state === 'pruned');
+    expect(pruned.length).toBeGreaterThan(0);
+    expect(pruned.every((row) => (row.step ?? 0) < 9)).toBe(true);
+    expect(rows.filter((row) => row.state === 'completed').every((row) => row.step === 9)).toBe(true);
+  });
+});

@@ -1,0 +1,268 @@
+"""Rows E1-E10: every class by injection, as far as possible with the real fault in a real training."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import PAYLOAD, SMALL
+from payload import devices, stages
+from payload.archive import FOLDER
+from payload.checkpoints import save_tensors
+from payload.errors import CATEGORIES, ConfigurationError, NotFiniteError, ResourceError, classify, error_object
+
+
+class FakeOutOfMemoryError(RuntimeError):
+    pass
+
+
+FakeOutOfMemoryError.__name__ = "OutOfMemoryError"
+
+
+@pytest.mark.parametrize(
+    ("error", "stage", "category"),
+    [
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), stages.IMPORTS, "environment_error"),
+        (FileNotFoundError(errno.ENOENT, "no", "/x/train"), stages.DATA_LOADING, "data_access_error"),
+        (PermissionError(errno.EACCES, "no", "/x/train"), stages.DATA_DIRECTORY_SETUP, "data_access_error"),
+        (pickle.UnpicklingError("bad"), stages.DATA_LOADING, "data_access_error"),
+        (FileNotFoundError(errno.ENOENT, "no", "/data/cifar/out"), stages.RESULTS_PREPARATION, "filesystem_error"),
+        (OSError(errno.ENOSPC, "No space left on device"), stages.TRAINING, "filesystem_error"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), stages.DATA_LOADING, "filesystem_error"),
+        (PermissionError(errno.EACCES, "no", "/out"), stages.PATH_SETUP, "filesystem_error"),
+        (TimeoutError("timed out"), stages.TRAINING, "network_error"),
+        (ConnectionResetError("reset"), stages.DATA_LOADING, "network_error"),
+        (MemoryError(), stages.DATA_LOADING, "resource_error"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), stages.TRAINING, "resource_error"),
+        (FakeOutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), stages.TRAINING, "resource_error"),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:66] DefaultCPUAllocator: can't allocate memory"), stages.TRAINING, "resource_error"),
+        (RuntimeError("Native API failed. Native API returns: -5 (PI_ERROR_OUT_OF_RESOURCES)"), stages.TRAINING, "resource_error"),
+        (RuntimeError("UR backend failed. UR backend returns:39 (UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY)"), stages.TRAINING, "resource_error"),
+        (RuntimeError("Found no NVIDIA driver on your system."), stages.ENVIRONMENT_SETUP, "environment_error"),
+        (RuntimeError("[enforce fail at inline_container.cc:471] . PytorchStreamWriter failed writing file data/3"), stages.TRAINING, "filesystem_error"),
+        (RuntimeError("CUDA error: device-side assert triggered"), stages.TRAINING, "training_error"),
+        (ValueError("Unsupported model type"), stages.MODEL_CREATION, "configuration_error"),
+        (ConfigurationError("Unsupported model type for training"), stages.TRAINING, "configuration_error"),
+        (ResourceError("xpu is required"), stages.ENVIRONMENT_SETUP, "resource_error"),
+        (NotFiniteError("nan"), stages.TRAINING, "not_finite"),
+        (ZeroDivisionError("division by zero"), stages.EVALUATION, "training_error"),
+        (ZeroDivisionError("division by zero"), stages.INITIALIZATION, "unknown_error"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_a_failure_has_its_class(error: BaseException, stage: str, category: str) -> None:
+    assert classify(error, stage) == category
+    assert category in CATEGORIES
+
+
+def test_the_classes_are_rows_of_the_orchestrators_table() -> None:
+    table = (PAYLOAD.parents[2] / "src" / "domain" / "failures.ts").read_text()
+    assert [name for name in CATEGORIES if f"  {name}: {{" not in table] == []
+
+
+def test_an_error_object_says_what_where_and_how_bad() -> None:
+    try:
+        raise ValueError("x" * 5000)
+    except ValueError as error:
+        found = error_object(error, stages.TRAINING)
+    assert set(found) == {"category", "stage", "error_message", "type", "severity", "description", "traceback"}
+    assert (found["category"], found["stage"], found["type"], found["severity"]) == ("training_error", "training", "ValueError", "medium")
+    assert len(found["error_message"]) == 2000
+    assert "test_an_error_object" in found["traceback"]
+
+
+def failed(training, category: str, stage: str) -> dict:
+    assert training.end() == 1, training.log
+    record = training.results
+    assert record["status"] == "error"
+    assert (record["error"]["category"], record["error"]["stage"]) == (category, stage), record["error"]["traceback"]
+    assert "objective" not in record, "a failed training must not look like a bad one"
+    assert record["error"]["traceback"] in training.log
+    assert not (training.out / ".reserved-for-results").exists()
+    return record
+
+
+def test_a_node_without_torch_is_an_environment_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')\n")
+    out = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, str(PAYLOAD / "train.py"), "--output-dir", str(out)],
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    error = json.loads((out / "results.json").read_text())["error"]
+    assert (error["category"], error["stage"]) == ("environment_error", "imports")
+    assert "torch" in error["error_message"]
+    assert "environment_error in imports" in done.stderr
+
+
+def test_an_unknown_model_is_a_configuration_error(start) -> None:
+    record = failed(start("a", "--model_type", "resnet19", small=False), "configuration_error", "parameter_extraction")
+    assert "Did you mean resnet18" in record["error"]["error_message"]
+
+
+def test_a_data_folder_that_is_not_there_is_named(start, tmp_path: Path) -> None:
+    record = failed(start("a", "--data_dir", str(tmp_path / "none")), "data_access_error", "data_directory_setup")
+    assert str(tmp_path / "none" / FOLDER / "train") in record["error"]["error_message"]
+
+
+def test_a_broken_pickle_is_a_data_access_error(start, data_root: Path, tmp_path: Path) -> None:
+    shutil.copytree(data_root, tmp_path / "broken")
+    path = tmp_path / "broken" / FOLDER / "train"
+    path.write_bytes(path.read_bytes()[:-1000])
+    record = failed(start("a", "--data_dir", str(tmp_path / "broken")), "data_access_error", "data_loading")
+    assert str(path) in record["error"]["error_message"]
+
+
+def others_may_run(program: str) -> bool:
+    """Whether a user without rights of ours can start this Python at all."""
+    done = subprocess.run([program, "-c", "import torch"], user=65534, group=65534, extra_groups=[], cwd="/", capture_output=True, check=False)
+    return done.returncode == 0
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody who may not read")
+def test_data_that_may_not_be_read_are_a_data_access_error(data_root: Path, tmp_path: Path) -> None:
+    try:
+        if not others_may_run(sys.executable):
+            pytest.skip("this Python is not for other users")
+    except PermissionError:
+        pytest.skip("this Python is not for other users")
+    shutil.copytree(data_root, tmp_path / "closed")
+    (tmp_path / "closed" / FOLDER / "test").chmod(0o600)
+    code, data, out = tmp_path / "code", tmp_path / "closed", tmp_path / "out"
+    shutil.copytree(PAYLOAD, code)
+    out.mkdir()
+    os.chown(out, 65534, 65534)
+    for folder in [tmp_path, *tmp_path.parents][:-1]:
+        if folder.stat().st_uid == 0 and folder != Path("/tmp"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    done = subprocess.run(
+        [sys.executable, str(code / "train.py"), *SMALL, "--data-dir", str(data), "--output-dir", str(out)],
+        user=65534,
+        group=65534,
+        extra_groups=[],
+        cwd=out,
+        env={**os.environ, "HOME": str(out)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout
+    error = json.loads((out / "results.json").read_text())["error"]
+    assert (error["category"], error["stage"]) == ("data_access_error", "data_directory_setup"), error["traceback"]
+    assert "may not be read" in error["error_message"]
+
+
+def can_mount() -> bool:
+    return os.getuid() == 0 and shutil.which("mount") is not None and shutil.which("umount") is not None
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs root to mount a small disk")
+def test_a_full_disk_is_a_filesystem_error_that_still_gets_written(start, tmp_path: Path) -> None:
+    disk = tmp_path / "a"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], check=False, capture_output=True).returncode:
+        pytest.skip("this machine allows no mounts")
+    try:
+        # The first checkpoint (half a megabyte) does not fit; the space kept back holds the last words.
+        record = failed(start("a", "--num_epochs", "2", "--checkpoint_epochs", "1"), "filesystem_error", "training")
+        assert "No space left" in record["error"]["error_message"]
+        assert len(record["training_history"]) == 1
+        assert not [name for name in os.listdir(disk / "checkpoint") if "state" in name], "half a checkpoint was left"
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=False)
+
+
+def test_torchs_own_words_for_a_failed_write_become_the_operating_systems(tmp_path: Path, monkeypatch) -> None:
+    def refuse(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        save_tensors(str(tmp_path / "a.pt"), {"x": 1})
+    assert os.listdir(tmp_path) == []
+
+
+def test_more_memory_than_there_is_is_a_resource_error(start) -> None:
+    # Its first linear layer alone wants 2 GiB.
+    flags = ("--model_type", "custom", "--width_factor", "8", "--hidden_size", "16384")
+    script = (
+        "import resource, runpy, sys, torch; "
+        "size = int(open('/proc/self/statm').read().split()[0]) * 4096 + (1 << 30); "
+        "resource.setrlimit(resource.RLIMIT_AS, (size, size)); "
+        "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    training = start("probe", "--num_epochs", "1")
+    assert training.end() == 0
+    data = training.results["data"]["folder"]
+    out = training.out.parent / "oom"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(PAYLOAD / "train.py"), *flags, "--data-dir", data, "--output-dir", str(out)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout
+    assert json.loads((out / "results.json").read_text())["error"]["category"] == "resource_error", done.stderr
+
+
+def test_a_diverging_training_stops_at_once_with_its_class(start) -> None:
+    record = failed(start("a", "--optimizer", "sgd", "--learning_rate", "100", "--num_epochs", "50"), "not_finite", "training")
+    assert len(record["training_history"]) < 5
+    assert "Lower the learning rate" in record["error"]["error_message"]
+
+
+def test_a_required_device_that_is_missing_is_a_resource_error(start) -> None:
+    missing = next(kind for kind in ("xpu", "cuda") if not devices.is_available(kind))
+    record = failed(start("a", "--require-device", missing), "resource_error", "environment_setup")
+    assert f"{missing} is required" in record["error"]["error_message"]
+
+
+def test_the_extension_is_imported_only_when_asked(start) -> None:
+    try:
+        import intel_extension_for_pytorch  # noqa: F401
+    except ImportError:
+        record = failed(start("a", "--use_ipex"), "environment_error", "environment_setup")
+        assert "intel_extension_for_pytorch" in record["error"]["error_message"]
+
+
+def test_a_training_that_cannot_write_at_all_says_so_on_stderr(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = subprocess.run(
+        [sys.executable, str(PAYLOAD / "train.py"), "--output-dir", str(tmp_path / "file" / "out")], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1
+    assert "filesystem_error in path_setup" in done.stderr
+    assert "could not be written either" in done.stderr
+
+
+def test_half_batches_train_on_when_memory_runs_out(start, monkeypatch) -> None:
+    from payload import learner
+
+    real = learner._gradients
+
+    def forgetful(made, images, labels, share, others):
+        if len(labels) > 8 * made.micro_batches:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:66] DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+        return real(made, images, labels, share, others)
+
+    monkeypatch.setattr(learner, "_gradients", forgetful)
+    kept = start("kept", "--num_epochs", "1", "--halve_batch_on_oom")
+    assert kept.end() == 0, kept.log
+    assert kept.results["resources"]["micro_batches"] == 4
+    failed(start("strict", "--num_epochs", "1"), "resource_error", "training")

@@ -1,0 +1,64 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { describe, expect, it } from 'vitest';
+import { packageRoot } from '../../src/package-root.ts';
+import { startEngine } from '../support/engine.ts';
+import { createScriptedDriver } from '../support/scripted-driver.ts';
+
+/**
+ * Records golden histories: HOLDFAST_RECORD=<name> npx vitest run test/replay/record.test.ts. Recorded ones are never changed: a new version of the
+ * workflows must still replay all of them.
+ */
+const NAME = process.env.HOLDFAST_RECORD;
+
+describe.runIf(NAME !== undefined)('recording golden histories', () => {
+  it('keeps a campaign with failures and steering, one of its trials, and its system', async () => {
+    const engine = await startEngine();
+    const system = createScriptedDriver('local', {
+      runMs: 50,
+      end: (trial, attempt) =>
+        trial === 'trial-0003' && attempt === 1
+          ? { status: 'failed', values: null, error: { class: 'lost', message: 'the node died' } }
+          : {},
+    });
+    await engine.startWorker({ local: system.driver });
+    const id = `golden-${NAME}`;
+    await engine.start(
+      {
+        version: 1,
+        name: 'golden',
+        system: 'local',
+        objective: { metric: 'x', direction: 'maximize' },
+        search_space: { x: { type: 'float', min: 0, max: 1 } },
+        sampler: { type: 'random', seed: 7 },
+        training: { command: ['true'] },
+        budget: { trials: 16, wall_time: '1h' },
+      },
+      id,
+    );
+    const handle = engine.client.workflow.getHandle(id);
+    await handle.executeUpdate('pause');
+    await handle.executeUpdate('enqueue', { args: [{ x: 0.5 }] });
+    await handle.signal('resume');
+    await handle.result();
+    const folder = path.join(packageRoot(), 'test', 'replay', 'histories');
+    mkdirSync(folder, { recursive: true });
+    for (const [file, workflowId] of [
+      [`${NAME}-campaign`, id],
+      [`${NAME}-trial`, `${id}/trial-0001`],
+      [`${NAME}-trial-retried`, `${id}/trial-0003`],
+      [`${NAME}-system`, 'system/local'],
+    ] as const) {
+      const history = await engine.client.workflow.getHandle(workflowId).fetchHistory();
+      const text = JSON.stringify(JSON.parse(historyToJSON(history)), (key, value) => {
+        if (key === 'identity' || key === 'sdkName') return 'worker';
+        // Sticky queues are named after process and computer.
+        return key === 'name' && /^\d+@/.test(String(value)) ? 'sticky' : value;
+      });
+      expect(text).toContain('EVENT_TYPE_WORKFLOW_EXECUTION_STARTED');
+      writeFileSync(path.join(folder, `${file}.json`), `${text}\n`);
+    }
+    await engine.close();
+  });
+});

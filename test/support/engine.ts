@@ -1,0 +1,87 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import pino from 'pino';
+import { inject } from 'vitest';
+import type { SystemDriver } from '../../src/systems/driver.ts';
+import { type DevServer, startDevServer } from '../../src/temporal/dev-server.ts';
+import { type RunningWorkers, startWorkers } from '../../src/worker.ts';
+import type { CampaignResult, CampaignStatus } from '../../workflows/messages.ts';
+import { statusQuery } from '../../workflows/messages.ts';
+
+/** A real Temporal dev server on a temporary file, with a client. Workers are started by the test. */
+export interface Engine {
+  readonly server: DevServer;
+  readonly client: Client;
+  readonly folder: string;
+  startWorker(drivers: Record<string, SystemDriver>): Promise<RunningWorkers>;
+  run(source: unknown, id: string): Promise<CampaignResult>;
+  start(source: unknown, id: string): Promise<void>;
+  status(id: string): Promise<CampaignStatus>;
+  close(): Promise<void>;
+}
+
+export async function startEngine(): Promise<Engine> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'holdfast-engine-'));
+  const server = await startDevServer({
+    binary: inject('temporalBinary'),
+    dbFile: path.join(folder, 'temporal.db'),
+    logFile: path.join(folder, 'server.log'),
+    isHeadless: true,
+  });
+  const connection = await Connection.connect({ address: server.address });
+  const client = new Client({ connection });
+  const workers: RunningWorkers[] = [];
+  const engine: Engine = {
+    server,
+    client,
+    folder,
+    async startWorker(drivers) {
+      const started = await startWorkers({
+        drivers: new Map(Object.entries(drivers)),
+        logger: pino({ level: process.env.HOLDFAST_TEST_LOG ?? 'silent' }),
+        bundleFile: inject('bundleFile'),
+        server: { address: server.address, namespace: 'default' },
+      });
+      started.finished.catch(() => undefined);
+      workers.push(started);
+      return started;
+    },
+    async start(source, id) {
+      await client.workflow.start('hpoCampaign', { taskQueue: 'holdfast', workflowId: id, args: [source] });
+    },
+    async run(source, id) {
+      return (await client.workflow.execute('hpoCampaign', { taskQueue: 'holdfast', workflowId: id, args: [source] })) as CampaignResult;
+    },
+    status: (id) => client.workflow.getHandle(id).query(statusQuery),
+    async close() {
+      for (const worker of workers) worker.shutdown();
+      await Promise.all(workers.map((worker) => worker.finished.catch(() => undefined)));
+      await connection.close();
+      await server.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+  return engine;
+}
+
+/** Polls until `check` gives something; for what has no event to wait for. Throws after `seconds`. */
+export async function eventually<T>(
+  check: () => Promise<T | undefined | false> | T | undefined | false,
+  seconds = 60,
+  what = 'the condition',
+): Promise<T> {
+  const end = Date.now() + seconds * 1000;
+  let last: unknown;
+  for (;;) {
+    try {
+      const seen = await check();
+      if (seen !== undefined && seen !== false) return seen as T;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() > end) throw new Error(`${what} did not come within ${seconds} s`, { cause: last });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

@@ -1,0 +1,95 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { PassThrough, Readable } from 'node:stream';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runAskTell } from '../../../src/cli/ask-tell.ts';
+import { readSpaceFile } from '../../../src/cli/space-file.ts';
+
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'holdfast-ask-'));
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function file(name: string, text: string): string {
+  const where = path.join(folder, name);
+  writeFileSync(where, text);
+  return where;
+}
+
+const CAMPAIGN = `
+name: digits
+objective: {metric: accuracy, direction: maximize}
+search_space:
+  lr: {type: float, min: 1.0e-4, max: 0.1, log: true}
+  layers: {type: int, min: 1, max: 4}
+constraints: ["layers * lr < 0.3"]
+training: {command: [python, train.py], nonsense: 1}
+`;
+
+const LIST = JSON.stringify([
+  { name: 'eta.x', type: 'float', low: 0.01, high: 1, log: true, when: { param: 'booster', in: ['tree'] } },
+  { name: 'booster', type: 'categorical', choices: ['tree', 'linear'] },
+  { name: 'width', type: 'ordinal', choices: [16, 32] },
+]);
+
+/** Runs the command on lines; answers parsed. */
+async function talk(options: Parameters<typeof runAskTell>[0], lines: readonly unknown[]) {
+  const output = new PassThrough();
+  const input = Readable.from(lines.map((l) => `${typeof l === 'string' ? l : JSON.stringify(l)}\n`));
+  const io = { env: {}, input, output, errors: new PassThrough(), interrupted: new AbortController().signal };
+  const exit = await runAskTell(options, io as unknown as Parameters<typeof runAskTell>[1]);
+  const text = (output.read() as Buffer | null)?.toString() ?? '';
+  return {
+    exit,
+    answers: text
+      .split('\n')
+      .filter(Boolean)
+      .map((l) => JSON.parse(l)),
+  };
+}
+
+test('lines go in and come out in order, and the end of the input is the end', async () => {
+  const space = file('list.json', LIST);
+  const { exit, answers } = await talk({ space, seed: 4 }, [{ ask: 2 }, { tell: { id: 1, value: 1 } }, 'oops', { ask: 1 }]);
+  expect(exit).toBe('ok');
+  expect(answers.map((a) => a.id ?? 'error')).toEqual([1, 2, 'error', 3]);
+  expect(answers.slice(0, 2)).toEqual((await talk({ space, seed: 4 }, [{ ask: 2 }])).answers);
+});
+
+test('a campaign file gives space, constraints and direction, and what it says of machines is not looked at', async () => {
+  const { space, objectives } = await readSpaceFile(file('campaign.yaml', CAMPAIGN));
+  expect(space.parameters.map((p) => p.name)).toEqual(['lr', 'layers']);
+  expect(space.constraints).toEqual(['layers * lr < 0.3']);
+  expect(objectives?.[0]).toMatchObject({ metric: 'accuracy', direction: 'maximize' });
+});
+
+test('a mapping of parameters and a list, alone or under "space", are spaces too, parents put first', async () => {
+  const mapping = await readSpaceFile(file('mapping.yaml', 'x: {type: float, min: 0, max: 1}\n'));
+  expect(mapping.space.parameters).toEqual([{ name: 'x', type: 'float', min: 0, max: 1 }]);
+  const task = await readSpaceFile(file('task.json', JSON.stringify({ space: JSON.parse(LIST), direction: 'maximize' })));
+  expect(task.space.parameters.map((p) => p.name)).toEqual(['booster', 'eta.x', 'width']);
+  expect(task.objectives?.[0]?.direction).toBe('maximize');
+});
+
+test.each([
+  ['[{name: x, type: float, low: 2, high: 1}]', /low ≤ high/],
+  ['[{name: x, type: float, low: 0, high: 1, log: true}]', /log scale/],
+  ['[{name: x, type: triangle}]', /triangle/],
+  ['[{name: x, type: int, low: 0, high: 1, when: {param: y, in: [1]}}]', /not there/],
+  ['search_space: {x: {type: float, min: 2, max: 1}}', /search_space\.x/],
+  ['just words', /no search space/],
+  ['x: [', /no YAML/],
+])('%s is refused with its reason', async (text, reason) => {
+  await expect(readSpaceFile(file('bad.yaml', text))).rejects.toThrow(reason);
+});
+
+test('a file that is not there, an unknown sampler and options that are no JSON are refused', async () => {
+  await expect(readSpaceFile(path.join(folder, 'none.yaml'))).rejects.toThrow(/cannot be read: ENOENT/);
+  const space = file('s.json', LIST);
+  await expect(talk({ space, sampler: 'hope' }, [])).rejects.toThrow(/not known/);
+  await expect(talk({ space, options: '{' }, [])).rejects.toThrow(/not a JSON object/);
+});

@@ -1,0 +1,175 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { Command } from 'commander';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { trialArgument } from '../../../src/cli/campaigns.ts';
+import { budgetOf, pointOf, withConstants } from '../../../src/cli/change-commands.ts';
+import { CliError, EXIT_CODES, told } from '../../../src/cli/exit-codes.ts';
+import { PRESETS } from '../../../src/cli/init-presets.ts';
+import { program } from '../../../src/cli/program.ts';
+import { bestRows, failureGroups } from '../../../src/cli/table-commands.ts';
+import { admitText } from '../../../src/spec/admit.ts';
+import { DriverError } from '../../../src/systems/driver.ts';
+import { cli, cliJson, startCli } from '../../support/cli.ts';
+import { completed, failed } from '../view/rows.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'holdfast-cli-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const io = { env: {}, input: process.stdin, output: process.stdout, errors: process.stderr, interrupted: new AbortController().signal };
+const leaves = (command: Command): Command[] => (command.commands.length === 0 ? [command] : command.commands.flatMap(leaves));
+
+describe('the command line', () => {
+  const all = program(io, () => undefined);
+  const named = new Map(leaves(all).map((command) => [command.name(), command]));
+
+  it('has every command that the README lists, and the README lists every command', async () => {
+    const readme = await readFile('README.md', 'utf8');
+    const table = readme.slice(readme.indexOf('## Commands'), readme.indexOf('## Exit status'));
+    const told = new Set(
+      [...table.matchAll(/^\| (.*?) \|/gm)].flatMap((row) => [...(row[1] ?? '').matchAll(/`([a-z-]+)/g)].map((match) => match[1])),
+    );
+    expect([...new Set(all.commands.map((command) => command.name()))].filter((name) => !told.has(name))).toEqual([]);
+    expect([...told].filter((name) => !all.commands.some((command) => command.name() === name))).toEqual([]);
+  });
+
+  it('takes --json everywhere but where a program of others speaks', () => {
+    const without = [...named.values()]
+      .filter((command) => !command.options.some((option) => option.long === '--json'))
+      .map((command) => command.name());
+    // Of `endpoint`: they pass on what globus-compute-endpoint prints.
+    expect(without.sort()).toEqual(
+      ['init', 'logs', 'render', 'restart', 'start', 'stop', 'validate'].filter((name) => without.includes(name)),
+    );
+  });
+
+  it('shows the exit table of the code in its help and in the README', async () => {
+    const { out } = await cli('--help');
+    const readme = await readFile('README.md', 'utf8');
+    for (const { status, meaning } of Object.values(EXIT_CODES)) {
+      expect(out).toContain(`  ${status}  ${meaning}`);
+      expect(readme).toContain(`| ${status} | ${meaning} |`);
+    }
+  });
+
+  it('tells errors of each kind with their exit', () => {
+    const exits = [
+      [new CliError('budgetSpent', 'X', 'x'), 4],
+      [new DriverError('needs_login', 'X', 'x'), 3],
+      [new DriverError('transport', 'X', 'x'), 5],
+      [new DriverError('refused', 'X', 'x'), 1],
+      [new TypeError('x'), 1],
+    ] as const;
+    for (const [error, status] of exits) expect(EXIT_CODES[told(error).exit].status).toBe(status);
+    expect(told(new TypeError('x')).isUnexpected).toBe(true);
+  });
+});
+
+describe('what people type', () => {
+  it.each([
+    [['digits-1', '7'], { campaign: 'digits-1', number: 7 }],
+    [['digits-1/trial-0007'], { campaign: 'digits-1', number: 7 }],
+    [['a/b/12'], { campaign: 'a/b', number: 12 }],
+    [['7'], { number: 7 }],
+    [['x', 'trial-12345'], { campaign: 'x', number: 12345 }],
+  ])('%j names a trial', (words, meant) => {
+    expect(trialArgument(words[0] as string, words[1])).toEqual(meant);
+  });
+
+  it.each(['digits-1', 'x/0', 'x/-3', 'x/trial-', ''])('"%s" names none', (word) => {
+    expect(() => trialArgument(word)).toThrow(/names no trial/);
+  });
+
+  it('a point is read as YAML scalars, and constants need not be typed', () => {
+    expect(pointOf(['lr=1e-3', 'model=resnet18', 'amp=true', 'name=a=b'])).toEqual({
+      lr: 0.001,
+      model: 'resnet18',
+      amp: true,
+      name: 'a=b',
+    });
+    expect(() => pointOf(['lr'])).toThrow(/no name=value pair/);
+    expect(() => pointOf(['lr=[1]'])).toThrow(/a number, a text/);
+    expect(() => pointOf([])).toThrow(/No point was given/);
+    const constant = { type: 'constant', name: 'solver', value: 'adam' } as const;
+    expect(withConstants({ lr: 1 }, [constant, { ...constant, name: 'other', when: { a: [1] } }])).toEqual({ solver: 'adam', lr: 1 });
+    expect(withConstants({ solver: 'sgd' }, [constant])).toEqual({ solver: 'sgd' });
+  });
+
+  it('a budget is read with its units; what is no limit is refused', () => {
+    expect(budgetOf({ trials: '80', wall: '90m', nodeHours: '1.5', until: '2030-01-01T00:00:00Z' })).toEqual({
+      trials: 80,
+      wallSeconds: 5400,
+      nodeHours: 1.5,
+      deadline: '2030-01-01T00:00:00.000Z',
+    });
+    for (const bad of [{ trials: '0' }, { trials: '1.5' }, { wall: 'soon' }, { nodeHours: '-1' }, { until: 'tomorrow' }, {}])
+      expect(() => budgetOf(bad)).toThrow(CliError);
+  });
+});
+
+describe('holdfast errors', () => {
+  it('groups failures by class, the worst first, with at most three examples', () => {
+    const rows = [
+      completed(1, 0.5),
+      ...Array.from({ length: 5 }, (_, index) => failed(index + 2)),
+      failed(7, { failure: { class: 'environment_error', message: 'No module named torch', stage: 'imports' } }),
+    ];
+    expect(failureGroups(rows)).toMatchObject([
+      { class: 'environment_error', severity: 'critical', count: 1, stages: ['imports'] },
+      { class: 'not_finite', count: 5, examples: [{ number: 2 }, { number: 3 }, { number: 4 }] },
+    ]);
+    expect(failureGroups([completed(1, 0.5)])).toEqual([]);
+  });
+});
+
+describe('holdfast best', () => {
+  it('lists the front of several objectives, and nothing that breaks a constraint', () => {
+    const score = { metric: 'score', direction: 'maximize', reduce: 'result' } as const;
+    const seconds = { metric: 'seconds', direction: 'minimize', reduce: 'result' } as const;
+    const rows = [completed(1, 0, { values: [0.9, 100] }), completed(2, 0, { values: [0.5, 10] }), completed(3, 0, { values: [0.4, 20] })];
+    expect(bestRows(rows, { objectives: [score, seconds] }, 5).map((row) => row.number)).toEqual([1, 2]);
+    expect(bestRows(rows, { objectives: [score] }, 2).map((row) => row.number)).toEqual([1, 2]);
+    const heavy = [completed(1, 0.9, { constraintValues: [50] }), completed(2, 0.5, { constraintValues: [30] })];
+    const metricConstraints = [{ metric: 'gb', op: '<=', bound: 40 }] as const;
+    expect(bestRows(heavy, { objectives: [score], metricConstraints }, 2).map((row) => row.number)).toEqual([2]);
+  });
+});
+
+describe('holdfast init', () => {
+  it('writes a file that validate accepts, for every preset, and keeps one that is there', async () => {
+    for (const preset of Object.keys(PRESETS)) {
+      const file = path.join(folder, `${preset}.yaml`);
+      expect((await cli('init', file, '--preset', preset)).exit).toBe(0);
+      expect(admitText(await readFile(file, 'utf8'), file, { env: {} }).name).toBe(preset);
+      const again = await cli('init', file, '--preset', preset);
+      expect(again).toMatchObject({ exit: 1 });
+      expect(again.err).toContain('is there already and was kept');
+    }
+    expect((await cli('init', path.join(folder, 'x.yaml'), '--preset', 'qick')).exit).toBe(2);
+  });
+
+  it('takes the system of a preset, and refuses an option that would have no effect', async () => {
+    const file = path.join(folder, 'aurora.yaml');
+    const answers = ['--system', 'aurora', '--account', 'Project', '--queue', 'debug'];
+    expect((await cli('init', file, '--preset', 'quick', ...answers)).exit).toBe(0);
+    expect(admitText(await readFile(file, 'utf8'), file, { env: {} }).system).toMatchObject({ name: 'aurora', kind: 'pbs' });
+    const refused = await cli('init', path.join(folder, 'other.yaml'), '--preset', 'own', '--endpoint-id', 'x');
+    expect(refused).toMatchObject({ exit: 2 });
+    expect(refused.err).toContain('--endpoint-id is for the presets quick and standard only.');
+  });
+});
+
+describe('holdfast validate', () => {
+  it('needs no server, prints all problems at once and exits 2', async () => {
+    const file = path.join(folder, 'bad.yaml');
+    await writeFile(file, 'version: 1\nname: x\nobjective: {metric: a, direction: up}\nsearch_space: {}\ntraining: {command: ""}\n');
+    const { exit, err } = await startCli(['validate', file]).end();
+    expect(exit).toBe(2);
+    expect(err).toMatch(/has 4 problems/);
+    expect(await cliJson('validate', 'config/campaigns/digits.yaml')).toMatchObject({ valid: true, spec: { name: 'digits' } });
+  });
+});

@@ -1,0 +1,77 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { describeFindings, doctor, type Finding } from '../../../src/cli/doctor.ts';
+import { STAND_IN_SITE } from '../../support/pbs/campaign.ts';
+import { PbsStandIn } from '../../support/pbs/standin.ts';
+
+let pbs: PbsStandIn;
+beforeAll(async () => {
+  pbs = await PbsStandIn.start();
+});
+afterAll(() => pbs.close());
+
+async function examine(change: object = {}, env: Record<string, string> = {}) {
+  const file = join(pbs.directory, 'standin.yaml');
+  writeFileSync(file, stringify({ ...STAND_IN_SITE, ...change }));
+  let shown = '';
+  const output = new PassThrough();
+  output.on('data', (chunk: Buffer) => {
+    shown += chunk.toString();
+  });
+  const io = {
+    env: { ...pbs.env, HOLDFAST_RUNTIME_DIR: join(pbs.directory, 'run'), ...env },
+    input: new PassThrough(),
+    output,
+    errors: new PassThrough().resume(),
+    interrupted: new AbortController().signal,
+  };
+  const exit = await doctor([file], { json: true }, io);
+  const { findings } = JSON.parse(shown) as { findings: Finding[] };
+  return { exit, of: (id: string) => findings.find((finding) => finding.id === id) };
+}
+
+it('says of a site without trouble that its server, history and queue are there', async () => {
+  const { exit, of } = await examine();
+  expect(exit).toBe('ok');
+  expect(of('node')).toMatchObject({ status: 'ok' });
+  expect(of('python')).toMatchObject({ status: 'ok' });
+  expect(of('ssh-programs')).toMatchObject({ status: 'ok', system: 'standin' });
+  expect(of('ssh-copies')).toMatchObject({ status: 'ok' });
+  expect(of('pbs-server')).toMatchObject({ status: 'ok' });
+  expect(of('pbs-history')).toMatchObject({ status: 'ok', found: 'on' });
+  expect(of('pbs-queue')).toMatchObject({ status: 'ok', found: 'debug is open' });
+});
+
+it('names a default queue that the site does not have, and ends as failed', async () => {
+  const queues = [{ name: 'gone', nodes: { min: 1, max: 2 }, walltime: { max: '1h' } }];
+  const { exit, of } = await examine({ default_queue: 'gone', queues });
+  expect(exit).toBe('failed');
+  expect(of('pbs-queue')).toMatchObject({ status: 'fail', found: 'gone is not there' });
+  expect(of('pbs-profile')).toMatchObject({ status: 'warn', advice: expect.stringContaining('holdfast systems diff standin') });
+});
+
+it('without a login skips what needs one, names the command, and does not end as failed for it', async () => {
+  const { exit, of } = await examine({ ssh: { host: 'nowhere.invalid' } });
+  expect(exit).toBe('ok');
+  expect(of('ssh-login')).toMatchObject({ status: 'warn', advice: expect.stringContaining('holdfast login standin') });
+  expect(of('ssh-copies')).toMatchObject({ status: 'skip' });
+  expect(of('pbs-server')).toBeUndefined();
+});
+
+it('a server that does not answer is a failure in the words of qstat', async () => {
+  await pbs.stopServer();
+  const { exit, of } = await examine().finally(() => pbs.startServer());
+  expect(exit).toBe('failed');
+  expect(of('pbs-server')).toMatchObject({ status: 'fail' });
+});
+
+it('prints a line per finding with its advice below', () => {
+  const text = describeFindings([
+    { id: 'a', title: 'A', status: 'ok', found: 'fine' },
+    { id: 'b', title: 'B', status: 'warn', found: 'odd', advice: 'Mend it.', system: 's' },
+  ]);
+  expect(text).toBe('OK   A: fine\nWARN s: B: odd\n     Mend it.');
+});

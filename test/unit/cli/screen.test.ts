@@ -1,0 +1,215 @@
+import { execFileSync } from 'node:child_process';
+import { appendFile, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Writable } from 'node:stream';
+import { describe, expect, it } from 'vitest';
+import { commandOf, shellLine } from '../../../src/cli/command-line.ts';
+import { painter } from '../../../src/cli/io.ts';
+import { followFile, lastLines } from '../../../src/cli/log-files.ts';
+import { advance, eventLine, type Scene, screen, sparkline } from '../../../src/cli/screen.ts';
+import { reasons } from '../../../src/cli/trial-commands.ts';
+import type { CampaignStatus, TrialView } from '../../../workflows/messages.ts';
+import { completed, failed, START, statusOf } from '../view/rows.ts';
+
+const plain = painter({ env: {}, output: process.stderr });
+
+function scene(change: Partial<Scene> = {}): Scene {
+  const rows = [
+    ...Array.from({ length: 12 }, (_, index) => completed(index + 1, 0.3 + index / 50)),
+    failed(13),
+    completed(14, 0, { state: 'queued' }),
+  ];
+  const known = statusOf(rows);
+  const best = { ...known.best, trial: 'trial-0012', params: rows[11]?.params, origin: 'random' };
+  const status = { ...known, best, name: 'digits', queuedPoints: 0, tableVersion: 1 } as unknown as CampaignStatus;
+  const live = Array.from({ length: 30 }, (_, index) => ({
+    trial: `trial-${String(14 + index).padStart(4, '0')}`,
+    attempt: 1,
+    slot: index,
+    run_seconds: 100 - index,
+    step: index,
+    value: 0.5,
+    rungs: [],
+    recent: [],
+    campaign: 'digits-1',
+    pilot: 'digits-1.p1',
+  }));
+  return { status, rows, live, ...change };
+}
+
+describe('the watched screen', () => {
+  it.each([
+    [120, 30],
+    [80, 24],
+    [40, 10],
+  ])('fits %d columns and %d rows, with more trials running than lines', (width, height) => {
+    const lines = screen(scene(), { width, height }, plain);
+    expect(lines.length).toBeLessThanOrEqual(height);
+    expect(Math.max(...lines.map((line) => [...line].length))).toBeLessThanOrEqual(width);
+    expect(lines.join('\n')).toMatch(/… and \d+ more/);
+  });
+
+  it('shows progress, best, running trials with epoch and metric, and what needs a person', () => {
+    const system = {
+      login: { kind: 'needs_login', since: START, message: 'The master connection is gone.' },
+      name: 'aurora',
+      breaker: { open: false, evidence: [] },
+    };
+    const text = screen(scene({ system: system as unknown as NonNullable<Scene['system']> }), { width: 120, height: 30 }, plain).join('\n');
+    expect(text).toMatch(/█+░+ {2}13\/40 trials {2}33 % {2}ETA/);
+    expect(text).toContain('best 0.5200 val_accuracy in trial 12');
+    expect(text).toMatch(/trial +epoch +val_accuracy +for +slot/);
+    expect(text).toMatch(/ 15 +1 +0\.5000 +2 min {2}p1:1/);
+    expect(text).toContain('! aurora needs a login: run holdfast login aurora.');
+    expect(text).toContain('! 1 trial failed with not_finite');
+  });
+
+  it('paints on a terminal only, and never with NO_COLOR or a dumb one', () => {
+    const terminal = Object.assign(new Writable(), { isTTY: true });
+    expect(painter({ env: {}, output: terminal })('red', 'x')).toBe('\u001b[31mx\u001b[39m');
+    expect(painter({ env: { NO_COLOR: '1' }, output: terminal })('red', 'x')).toBe('x');
+    expect(painter({ env: { TERM: 'dumb' }, output: terminal })('red', 'x')).toBe('x');
+    expect(painter({ env: {}, output: new Writable() })('red', 'x')).toBe('x');
+  });
+
+  it('the sparkline never falls, in either direction', () => {
+    expect(sparkline([completed(1, 0.1), completed(2, 0.9), completed(3, 0.2)], 'maximize', 10)).toBe('▁██');
+    expect(sparkline([completed(1, 0.9), completed(2, 0.1), completed(3, 0.5)], 'minimize', 10)).toBe('▁██');
+    expect(sparkline([completed(1, 0.9)], 'minimize', 10)).toBe('');
+    expect(
+      sparkline(
+        Array.from({ length: 500 }, (_, index) => completed(index + 1, index)),
+        'maximize',
+        20,
+      ),
+    ).toHaveLength(20);
+  });
+
+  it('a line per ended trial counts and remembers the best of that moment', () => {
+    const { status } = scene();
+    let progress = advance({ ended: 0 }, completed(1, 0.4), 'maximize');
+    expect(eventLine(completed(1, 0.4), progress, status)).toBe(
+      '06:01:00Z trial 1 completed val_accuracy 0.4000 · best 0.4000 in trial 1 · 1/40',
+    );
+    progress = advance(progress, failed(2), 'maximize');
+    expect(eventLine(failed(2), progress, status)).toBe(
+      '06:02:00Z trial 2 failed (not_finite: val_loss is NaN at epoch 3.) · best 0.4000 in trial 1 · 2/40',
+    );
+  });
+});
+
+describe('why', () => {
+  const view: TrialView = {
+    campaign: 'digits-1',
+    number: 3,
+    params: {},
+    origin: 'llm',
+    note: 'a wider net',
+    state: 'offered',
+    attempt: 2,
+    attempts: [
+      {
+        attempt: 1,
+        offeredAt: START,
+        startedAt: START + 60_000,
+        pilot: 'p1',
+        slot: 2,
+        end: 'failed',
+        failure: { class: 'node_failure', message: 'The node died.' },
+      },
+      { attempt: 2, offeredAt: START + 120_000 },
+    ],
+    headline: 'waiting for a slot',
+  };
+
+  it('tells the chain from the trial up to campaign and system', () => {
+    const { status } = scene();
+    const lines = reasons(view, { ...status, phase: 'paused', headline: 'paused by the user' }, undefined);
+    expect(lines).toEqual([
+      'waiting for a slot',
+      'proposed by llm: a wider net',
+      'attempt 1 on p1, slot 2: started 2026-11-23 06:01 UTC after 1 min of waiting; node_failure: The node died.',
+      'attempt 2: not started',
+      'the campaign is paused: paused by the user',
+      'the system local is not at work: does a worker hold it? holdfast worker --systems local',
+    ]);
+  });
+});
+
+describe('repro', () => {
+  it('fills placeholders as the agent does, and a shell reads the same words back', () => {
+    const words = commandOf(['{python}', '{code}/train.py', '--name={name}', '{{name}}', '{unknown}', '--out', '{out}'], {
+      params: { name: 'it\'s; rm -rf $HOME `x` "y"' },
+      trial: 'trial-0007',
+      python: 'python3',
+      code: '/launch/bundle/abc',
+    });
+    expect(words).toEqual([
+      'python3',
+      '/launch/bundle/abc/train.py',
+      '--name=it\'s; rm -rf $HOME `x` "y"',
+      '{name}',
+      '{unknown}',
+      '--out',
+      'repro',
+    ]);
+    const read = execFileSync('sh', ['-c', `printf '%s\\0' ${shellLine(words)}`]).toString();
+    expect(read.split('\0').slice(0, -1)).toEqual(words);
+  });
+});
+
+describe('log files', () => {
+  it('the last lines of a file of any size come out whole', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'holdfast-logs-'));
+    try {
+      const file = path.join(folder, 'stdout.log');
+      await writeFile(file, Array.from({ length: 50_000 }, (_, index) => `line ${index}\n`).join(''));
+      expect(lastLines(file, 3)).toBe('line 49997\nline 49998\nline 49999\n');
+      await writeFile(file, 'one\ntwo');
+      expect(lastLines(file, 1)).toBe('two');
+      expect(lastLines(file, 10)).toBe('one\ntwo');
+      await writeFile(file, '');
+      expect(lastLines(file, 10)).toBe('');
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('a followed file is printed once, also when it is rotated and when its last lines come with the end', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'holdfast-logs-'));
+    const file = path.join(folder, 'stdout.log');
+    let text = '';
+    const output = new Writable({
+      write(chunk, _encoding, done) {
+        text += chunk;
+        done();
+      },
+    });
+    const steps = [
+      () => writeFile(file, 'one\n'),
+      () => appendFile(file, 'two\n'),
+      async () => {
+        await rename(file, `${file}.1`);
+        await writeFile(file, 'three\n');
+      },
+      () => appendFile(file, 'four\n'),
+    ];
+    let step = 0;
+    try {
+      await followFile(
+        file,
+        { env: {}, input: process.stdin, output, errors: output, interrupted: new AbortController().signal },
+        async () => {
+          const next = steps[step];
+          step += 1;
+          await next?.();
+          return next === undefined || step === steps.length;
+        },
+      );
+      expect(text).toBe('one\ntwo\nthree\nfour\n');
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});

@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { FAILURE_TABLE, type FailureClass } from '../../../src/domain/failures.ts';
+import type { DoneRecord } from '../../../src/domain/spool.ts';
+import { EMPTY_LEDGER, judge, MOST_FREE_RETURNS } from '../../../src/domain/trial-policy.ts';
+import { doneRecord } from '../../support/records.ts';
+
+const budgets = { infrastructure: 5, trial: 1 };
+const ended = (change: Partial<DoneRecord>) => ({ kind: 'record', record: doneRecord(change) }) as const;
+const failed = (failureClass: FailureClass) => ended({ status: 'failed', values: null, error: { class: failureClass, message: 'why' } });
+
+describe('judge', () => {
+  it('a completed record ends the trial as completed, even when an end was asked for meanwhile', () => {
+    expect(judge(ended({}), EMPTY_LEDGER, budgets)).toEqual({ kind: 'done', state: 'completed' });
+    expect(judge(ended({}), EMPTY_LEDGER, budgets, 'cancel')).toEqual({ kind: 'done', state: 'completed' });
+  });
+
+  it.each(Object.entries(FAILURE_TABLE))('class %s is charged to its own budget and no other', (name, row) => {
+    const failureClass = name as FailureClass;
+    const verdict = judge(failed(failureClass), EMPTY_LEDGER, budgets);
+    if (row.budget === 'none') {
+      expect(verdict).toMatchObject({ kind: 'done', state: 'failed', failure: { class: failureClass } });
+      return;
+    }
+    const charged = row.budget === 'transport' ? 'free' : row.budget;
+    expect(verdict).toMatchObject({ kind: 'again', ledger: { ...EMPTY_LEDGER, [charged]: 1 } });
+  });
+
+  it('the budgets run out separately: five lost nodes and one own failure are still no end, a second own failure is', () => {
+    let ledger = EMPTY_LEDGER;
+    for (const failureClass of ['node_failure', 'exit_code', 'node_failure', 'lost', 'node_failure', 'storage'] as const) {
+      const verdict = judge(failed(failureClass), ledger, budgets);
+      expect(verdict.kind).toBe('again');
+      if (verdict.kind === 'again') ledger = verdict.ledger;
+    }
+    expect(ledger).toEqual({ infrastructure: 5, trial: 1, free: 0 });
+    expect(judge(failed('exit_code'), ledger, budgets)).toMatchObject({ kind: 'done', state: 'failed' });
+    expect(judge(failed('lost'), ledger, budgets)).toMatchObject({ kind: 'done', state: 'failed' });
+  });
+
+  it('a returned attempt is free of charge, but not for ever', () => {
+    const returned = ended({ status: 'returned', values: null });
+    expect(judge(returned, EMPTY_LEDGER, budgets)).toMatchObject({ kind: 'again', ledger: { infrastructure: 0, trial: 0, free: 1 } });
+    expect(judge(returned, { ...EMPTY_LEDGER, free: MOST_FREE_RETURNS }, budgets)).toMatchObject({ kind: 'done', state: 'failed' });
+  });
+
+  it('a request from above turns a stop, a failure or a withdrawal into what was asked', () => {
+    expect(judge(ended({ status: 'stopped' }), EMPTY_LEDGER, budgets, 'prune')).toMatchObject({ kind: 'done', state: 'pruned' });
+    expect(judge(failed('lost'), EMPTY_LEDGER, budgets, 'cancel')).toMatchObject({
+      kind: 'done',
+      state: 'cancelled',
+      failure: { class: 'lost' },
+    });
+    expect(judge({ kind: 'withdrawn' }, EMPTY_LEDGER, budgets, 'cancel')).toEqual({ kind: 'done', state: 'cancelled' });
+  });
+
+  it('a withdrawn offer that nobody asked for is offered again without a charge', () => {
+    expect(judge({ kind: 'withdrawn' }, EMPTY_LEDGER, budgets)).toMatchObject({ kind: 'again', ledger: EMPTY_LEDGER });
+  });
+
+  it('a trial stopped by hand on the system is cancelled, not failed', () => {
+    expect(judge(ended({ status: 'stopped' }), EMPTY_LEDGER, budgets)).toMatchObject({ kind: 'done', state: 'cancelled' });
+  });
+});

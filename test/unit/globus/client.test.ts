@@ -1,0 +1,234 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createGlobusClient, type GlobusClient, splitPayloads } from '../../../src/systems/globus/client.ts';
+import { AmbiguousAnswerError } from '../../../src/systems/globus/http-errors.ts';
+import { RequestBudget } from '../../../src/systems/globus/request-budget.ts';
+import { packPayload } from '../../../src/systems/globus/serialize.ts';
+import { StandInEndpoint } from '../../support/globus-endpoint.ts';
+import type { GlobusSdkChild } from '../../support/globus-sdk-child.ts';
+import { type Fault, GlobusStandIn } from '../../support/globus-service.ts';
+
+interface Row {
+  method: string;
+  path: string;
+  headers: Record<string, string>;
+  body: unknown;
+  status: number;
+  response: unknown;
+}
+const golden = readFileSync(new URL('../../fixtures/globus/http.jsonl', import.meta.url), 'utf8')
+  .trim()
+  .split('\n')
+  .map((line) => JSON.parse(line) as Row);
+
+/** Nobody runs these tasks: they stay where they are. */
+const nobody = { execute: () => new Promise(() => undefined) } as unknown as GlobusSdkChild;
+
+let service: GlobusStandIn;
+let endpoint: StandInEndpoint;
+let client: GlobusClient;
+let renewals: number;
+let folder: string;
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'holdfast-globus-'));
+  service = await GlobusStandIn.start();
+  endpoint = new StandInEndpoint(nobody, folder);
+  endpoint.online = false;
+  service.endpoints.set(endpoint.id, endpoint);
+  renewals = 0;
+  let token = service.issue();
+  client = createGlobusClient({
+    baseUrl: service.url,
+    authorizer: {
+      token: async () => token,
+      renew: async () => {
+        renewals++;
+        token = service.issue();
+        return token;
+      },
+    },
+    budget: new RequestBudget(10_000, 10),
+    timeoutSeconds: 5,
+    backoffMs: 5,
+  });
+});
+afterEach(async () => {
+  await service.end();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const once = (fault: Fault, path = /./) => {
+  let left = 1;
+  service.fault = (exchange) => (path.test(exchange.path) && left-- > 0 ? fault : undefined);
+};
+const submission = async (payloads = [packPayload([1])]) => ({
+  endpointId: endpoint.id,
+  functionId: await client.registerFunction('f', 'def f(x):\n    return x\n', 'test'),
+  payloads,
+});
+
+/** Keys and types of a document; ids as keys and texts are not compared. */
+function shape(value: unknown): unknown {
+  if (Array.isArray(value)) return value.length > 0 ? [shape(value[0])] : [];
+  if (value === null || typeof value !== 'object') return typeof value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .map(([key, member]) => [/^[0-9a-f]{8}-/.test(key) ? 'id' : key, shape(member)] as const)
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
+  );
+}
+
+describe('against the recorded exchanges', () => {
+  it('a registration, a submission and a status request have the recorded shape', async () => {
+    const ids = await client.submit(await submission(), { repeatable: false });
+    await client.tasks(ids.taskIds);
+    const byNode = golden.filter((row) => row.headers['user-agent'] === 'node' && row.status === 200);
+    for (const [method, path] of [
+      ['POST', /^\/v3\/functions$/],
+      ['POST', /\/submit$/],
+      ['POST', /batch_status$/],
+    ] as const) {
+      const recorded = byNode.find((row) => row.method === method && path.test(row.path));
+      const ours = service.exchanges.find((exchange) => exchange.method === method && path.test(exchange.path));
+      const body = { ...(ours?.body as Record<string, unknown>) };
+      delete body.description; // optional in the service's types; people see it
+      expect(shape(body)).toEqual(shape(recorded?.body));
+      expect(ours?.headers['user-agent']).toMatch(/^holdfast\/\d/);
+    }
+  });
+
+  it('the stand-in answers in the recorded shapes', async () => {
+    const submitted = await client.submit(await submission(), { repeatable: false });
+    const token = service.issue();
+    const answers: [RegExp, string][] = [
+      [/^\/v2\/version/, '/v2/version?service=all'],
+      [/^\/v2\/endpoints\/[^/]+\/status$/, `/v2/endpoints/${endpoint.id}/status`],
+      [/^\/v2\/endpoints$/, '/v2/endpoints'],
+      [/^\/v2\/taskgroup/, `/v2/taskgroup/${submitted.groupId}`],
+      [/^\/v2\/functions\/fdc5/, `/v2/functions/${[...service.functions.keys()][0]}`],
+    ];
+    for (const [path, ask] of answers) {
+      const recorded = golden.find((row) => row.method === 'GET' && path.test(row.path) && row.status === 200);
+      const response = await fetch(service.url + ask, { headers: { authorization: `Bearer ${token}` } });
+      const ours = (await response.json()) as Record<string, unknown>;
+      const golden200 = recorded?.response as Record<string, unknown>;
+      expect(shape(ours), ask).toEqual(shape(golden200));
+    }
+    const missing = await fetch(`${service.url}/v2/tasks/00000000-0000-4000-8000-000000000000`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    const recorded = golden.find((row) => row.status === 404 && row.path.startsWith('/v2/tasks/'));
+    expect(await missing.json()).toEqual(recorded?.response);
+    const unauthorized = await fetch(`${service.url}/v2/endpoints`, { headers: { authorization: 'Bearer no' } });
+    expect(await unauthorized.json()).toEqual(golden.find((row) => row.status === 401)?.response);
+  });
+
+  it('a recorded answer with a result is read, NaN and astral text included', async () => {
+    const recorded = golden.filter((row) => row.path === '/v2/batch_status').map((row) => row.response);
+    for (const response of recorded) {
+      service.fault = () => ({ kind: 'status', status: 200, body: JSON.stringify(response) });
+      const [id, entry] = Object.entries((response as { results: Record<string, { status: string }> }).results)[0] ?? ['', { status: '' }];
+      expect((await client.tasks([id])).get(id)?.status).toBe(entry.status);
+    }
+  });
+});
+
+describe('a submission', () => {
+  it.each<[string, Fault, boolean]>([
+    ['is sent again after 429', { kind: 'status', status: 429, retryAfter: '0' }, true],
+    ['is not sent again when the connection ends before the act', { kind: 'dropBefore' }, false],
+    ['is not sent again when the answer is lost', { kind: 'dropAfter' }, false],
+    ['is not sent again after 502', { kind: 'statusAfter', status: 502 }, false],
+    ['is not sent again after 500', { kind: 'status', status: 500 }, false],
+    ['is not sent again after half an answer', { kind: 'truncated' }, false],
+    ['is not sent again after an answer that is no JSON', { kind: 'status', status: 200, body: '<html>' }, false],
+    ['is not sent again after an answer of another shape', { kind: 'status', status: 200, body: '{"tasks": {}}' }, false],
+  ])('%s', async (_, fault, again) => {
+    const plan = await submission();
+    once(fault, /submit/);
+    const answer = client.submit(plan, { repeatable: false });
+    if (again) expect((await answer).taskIds).toHaveLength(1);
+    else await expect(answer).rejects.toThrow(AmbiguousAnswerError);
+    expect(service.exchanges.filter((exchange) => exchange.path.endsWith('/submit'))).toHaveLength(again ? 2 : 1);
+  });
+
+  it('is sent again with a fresh token after 401, once', async () => {
+    const plan = await submission();
+    service.tokens.clear();
+    expect((await client.submit(plan, { repeatable: false })).taskIds).toHaveLength(1);
+    expect(renewals).toBe(1);
+    service.fault = () => ({ kind: 'status', status: 401 });
+    await expect(client.submit(plan, { repeatable: false })).rejects.toMatchObject({ class: 'needs_login' });
+    expect(renewals).toBe(2);
+  });
+
+  it('above 10 MB never leaves this computer', async () => {
+    const plan = await submission([packPayload(['x'.repeat(10_000_001)])]);
+    const before = service.exchanges.length;
+    await expect(client.submit(plan, { repeatable: false })).rejects.toMatchObject({ class: 'refused', code: 'HF-GLOBUS-TOO-LARGE' });
+    expect(service.exchanges).toHaveLength(before);
+  });
+
+  it('to a server that is not there is a transport error that says so', async () => {
+    const plan = await submission();
+    await service.end();
+    await expect(client.submit(plan, { repeatable: false })).rejects.toMatchObject({ class: 'transport' });
+  });
+});
+
+describe('a repeatable call', () => {
+  it.each<Fault>([
+    { kind: 'dropBefore' },
+    { kind: 'dropAfter' },
+    { kind: 'truncated' },
+    { kind: 'status', status: 503, retryAfter: '0' },
+    { kind: 'status', status: 502, body: '<html>Bad gateway</html>' },
+    { kind: 'status', status: 403, body: '<html>Cloudflare</html>' },
+  ])('survives $kind $status', async (fault) => {
+    once(fault);
+    expect((await client.endpointStatus(endpoint.id)).status).toBe('offline');
+  });
+
+  it.each<[number, string, string]>([
+    [403, 'refused', 'HF-GLOBUS-FORBIDDEN'],
+    [404, 'refused', 'HF-GLOBUS-NOT-FOUND'],
+    [413, 'refused', 'HF-GLOBUS-TOO-LARGE'],
+    [422, 'refused', 'HF-GLOBUS-INVALID'],
+    [418, 'refused', 'HF-GLOBUS-REFUSED'],
+  ])('HTTP %i is %s at once', async (status, kind, code) => {
+    service.fault = () => ({ kind: 'status', status });
+    await expect(client.endpointStatus(endpoint.id)).rejects.toMatchObject({ class: kind, code });
+    expect(service.exchanges).toHaveLength(1);
+  });
+
+  it('a 422 tells what the endpoint said', async () => {
+    const plan = { ...(await submission()), userEndpointConfig: { engine: 'NoSuchEngine' } };
+    await expect(client.submit(plan, { repeatable: false })).rejects.toThrow(/NoSuchEngine.*endpoint validate/s);
+  });
+
+  it('a step-up document is a needed login', async () => {
+    service.fault = () => ({
+      kind: 'status',
+      status: 403,
+      body: '{"code":"x","authorization_parameters":{"session_required_policies":"p"}}',
+    });
+    await expect(client.endpoint(endpoint.id)).rejects.toMatchObject({ class: 'needs_login', code: 'HF-GLOBUS-STEP-UP' });
+  });
+});
+
+describe('sizes', () => {
+  it('1,000 ids are asked for in requests of 128', async () => {
+    await client.tasks(Array.from({ length: 1_000 }, (_, index) => `00000000-0000-4000-8000-${String(index).padStart(12, '0')}`));
+    expect(service.exchanges.map((exchange) => (exchange.body as { task_ids: string[] }).task_ids.length)).toEqual([
+      128, 128, 128, 128, 128, 128, 128, 104,
+    ]);
+  });
+
+  it('payloads are split below the limit, in order, none lost', () => {
+    const parts = splitPayloads(['a'.repeat(40), 'b'.repeat(40), 'c'.repeat(200), 'd'], 100);
+    expect(parts).toEqual([[0, 1], [2], [3]]);
+  });
+});

@@ -1,0 +1,316 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { recover } from '../../../src/cli/recover.ts';
+import type { DoneRecord } from '../../../src/domain/spool.ts';
+import type { LookResult, PilotSeen } from '../../../src/systems/driver.ts';
+import { createPbsDriver, type PbsDriver } from '../../../src/systems/pbs/driver.ts';
+import { offer, planOf, QUICK, standInProfile, standInShell } from '../../support/pbs/campaign.ts';
+import { PbsStandIn, type StandInSettings } from '../../support/pbs/standin.ts';
+
+let pbs: PbsStandIn;
+let driver: PbsDriver;
+const never = new AbortController().signal;
+
+async function begin(settings: StandInSettings = {}) {
+  pbs = await PbsStandIn.start(settings);
+  driver = newDriver();
+}
+
+/** A driver without memory, as after a restart of the worker. */
+function newDriver() {
+  return createPbsDriver({
+    name: 'standin',
+    profile: standInProfile(),
+    shell: standInShell(pbs),
+    timing: QUICK,
+    lostRule: { looks: 2, seconds: 1, settleSeconds: 1, arrivalSeconds: 2 },
+    closeSeconds: 30,
+  });
+}
+
+afterEach(() => pbs.close());
+
+interface Watched {
+  readonly ended: Map<string, DoneRecord>;
+  readonly pilots: Map<string, PilotSeen>;
+  cursor?: string;
+}
+
+/** Looks as the workflow does, acknowledging what it has seen, until `isEnough`. */
+async function watch(
+  isEnough: (watched: Watched) => boolean,
+  pilots: readonly string[],
+  watched: Watched = { ended: new Map(), pilots: new Map() },
+) {
+  let acks: { campaign: string; trial: string; attempt: number }[] = [];
+  for (let looks = 0; looks < 400; looks += 1) {
+    const seen: LookResult | undefined = await driver.look(
+      {
+        acks,
+        pilots: pilots.map((pilot) => ({ pilot, campaign: 'camp-1' })),
+        waitSeconds: 0,
+        ...(watched.cursor === undefined ? {} : { cursor: watched.cursor }),
+      },
+      never,
+    );
+    if (seen) {
+      watched.cursor = seen.cursor;
+      for (const record of seen.ended) watched.ended.set(`${record.trial}.${record.attempt}`, record);
+      for (const pilot of seen.pilots) watched.pilots.set(pilot.pilot, pilot);
+      acks = seen.ended.map(({ campaign, trial, attempt }) => ({ campaign, trial, attempt }));
+    }
+    if (isEnough(watched)) return watched;
+    await sleep(50);
+  }
+  throw new Error(`watched in vain: ${JSON.stringify([...watched.pilots.values()])} ${[...watched.ended.keys()]}`);
+}
+
+const starts = () => (existsSync(join(pbs.home, 'starts')) ? readFileSync(join(pbs.home, 'starts'), 'utf8').trim().split('\n') : []);
+
+describe('a campaign on PBS', () => {
+  beforeEach(() => begin());
+
+  it('runs offered trials in one pilot, brings results and files back, and leaves nothing running', async () => {
+    const plan = planOf(pbs);
+    const prepared = await driver.prepareLaunch(plan, () => undefined);
+    expect(prepared.capacity).toEqual({ slotsPerPilot: 2, maxPilots: 4, prefetch: 1, nodesPerPilot: 1, nodeHoursPerPilot: 1 / 6 });
+    const orders = [1, 2, 3, 4, 5].map((number) => ({
+      kind: 'offer' as const,
+      campaign: 'camp-1',
+      offer: offer('camp-1', number, number / 10),
+    }));
+    expect((await driver.send(orders)).answers).toEqual(orders.map(() => 'offered'));
+    expect((await driver.send(orders)).answers).toEqual(orders.map(() => 'offered'));
+    const start = await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    expect(start).toMatchObject({ kind: 'started' });
+    expect(await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' })).toEqual(start);
+    const { ended } = await watch(({ ended }) => ended.size === 5, ['camp-1.p1']);
+    expect([...ended.values()].map((record) => record.values)).toEqual([[0.1], [0.2], [0.3], [0.4], [0.5]]);
+    for (const record of ended.values()) await driver.collect('camp-1', record, prepared.localDirectory);
+    const results = join(prepared.localDirectory, ended.get('trial-0003.1')?.directory ?? '', 'results.json');
+    expect(JSON.parse(readFileSync(results, 'utf8'))).toEqual({ loss: 0.3 });
+    const output = new PassThrough();
+    const io = { env: pbs.env, input: new PassThrough(), output, errors: new PassThrough(), interrupted: never };
+    expect(await recover({ from: `local:${prepared.directory}`, out: join(pbs.directory, 'recovered') }, io)).toBe('ok');
+    expect(String(output.read())).toContain('5 trials of camp-1, 5 completed');
+    const table = readFileSync(join(pbs.directory, 'recovered', 'trials.csv'), 'utf8')
+      .trim()
+      .split('\n');
+    expect(table).toHaveLength(6);
+    expect(table.join('\n')).toContain('0.3');
+    await driver.closeLaunch('camp-1');
+    await driver.closeLaunch('camp-1');
+    expect(pbs.jobs().map((job) => job.state)).toEqual(['F']);
+    expect(starts()).toHaveLength(5);
+    expect(pbs.events().filter((event) => event.event === 'submit')).toHaveLength(1);
+  });
+
+  it('starts one agent on each node of a pilot and each slot has its own environment', async () => {
+    const plan = planOf(pbs, {
+      settings: { nodes: 2 },
+      command: ['sh', '-c', 'sleep 1; printf \'{"loss": 1}\' >"$HOLDFAST_OUT/results.json"; echo "slot=$HOLDFAST_TEST_SLOT"'],
+    });
+    const prepared = await driver.prepareLaunch(plan, () => undefined);
+    await driver.send([1, 2, 3, 4].map((number) => ({ kind: 'offer' as const, campaign: 'camp-1', offer: offer('camp-1', number, 0.5) })));
+    await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    const { ended, pilots } = await watch(({ ended }) => ended.size === 4, ['camp-1.p1']);
+    expect(pilots.get('camp-1.p1')?.slots).toBe(4);
+    const logs = [...ended.values()].map((record) => readFileSync(join(prepared.directory, record.directory, 'stdout.log'), 'utf8').trim());
+    expect(logs.sort()).toEqual(['slot=0', 'slot=0', 'slot=1', 'slot=1']);
+  });
+
+  it('withdraws what has not started and stops what runs', async () => {
+    await driver.prepareLaunch(planOf(pbs, { command: ['sh', '{code}/train.sh', '60', '{x}'] }), () => undefined);
+    await driver.send([1, 2, 3].map((number) => ({ kind: 'offer' as const, campaign: 'camp-1', offer: offer('camp-1', number, 0.5) })));
+    await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    while (starts().length < 2) await sleep(50);
+    const stop = (trial: number) => ({
+      kind: 'stop' as const,
+      campaign: 'camp-1',
+      trial: offer('c', trial, 0).trial,
+      attempt: 1,
+      reason: 'a better point',
+    });
+    expect((await driver.send([stop(1), stop(3), stop(9)])).answers).toEqual(['stopping', 'withdrawn', 'unknown']);
+    expect((await driver.send([{ kind: 'offer', campaign: 'camp-1', offer: offer('camp-1', 3, 0.5) }])).answers).toEqual(['withdrawn']);
+    const { ended } = await watch(({ ended }) => ended.size === 1, ['camp-1.p1']);
+    expect(ended.get('trial-0001.1')?.status).toBe('stopped');
+    await driver.closeLaunch('camp-1');
+    expect(starts()).not.toContain('camp-1/trial-0003.1');
+  });
+
+  it('a pilot that reaches its walltime gives its trials back free of charge', async () => {
+    await driver.prepareLaunch(
+      planOf(pbs, { command: ['sh', '{code}/train.sh', '60', '{x}'], settings: { walltime: 20 } }),
+      () => undefined,
+    );
+    await driver.send([{ kind: 'offer', campaign: 'camp-1', offer: offer('camp-1', 1, 0.5) }]);
+    await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    const { ended, pilots } = await watch(
+      ({ ended, pilots }) => ended.size === 1 && pilots.get('camp-1.p1')?.state === 'ended',
+      ['camp-1.p1'],
+    );
+    expect(ended.get('trial-0001.1')).toMatchObject({ status: 'returned', error: { class: 'walltime' } });
+    expect(pilots.get('camp-1.p1')?.end?.kind).toMatch(/normal|walltime/);
+  });
+
+  it('tells of a job that a person deleted, and of what its agent left behind', async () => {
+    await driver.prepareLaunch(planOf(pbs, { command: ['sh', '{code}/train.sh', '60', '{x}'] }), () => undefined);
+    await driver.send([{ kind: 'offer', campaign: 'camp-1', offer: offer('camp-1', 1, 0.5) }]);
+    const start = await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    while (starts().length < 1) await sleep(50);
+    pbs.command('qdel', [start.kind === 'started' ? start.nativeId : '']);
+    const { ended, pilots } = await watch(
+      ({ ended, pilots }) => ended.size === 1 && pilots.get('camp-1.p1')?.state === 'ended',
+      ['camp-1.p1'],
+    );
+    expect(ended.get('trial-0001.1')).toMatchObject({ status: 'returned' });
+    expect(pilots.get('camp-1.p1')?.end).toMatchObject({ kind: 'killed' });
+    expect(pilots.get('camp-1.p1')?.end?.message).toContain('by hand');
+  });
+
+  it('a killed node leaves a trial that is settled without another pilot', async () => {
+    await driver.prepareLaunch(planOf(pbs, { command: ['sh', '{code}/train.sh', '60', '{x}'] }), () => undefined);
+    await driver.send([{ kind: 'offer', campaign: 'camp-1', offer: offer('camp-1', 1, 0.5) }]);
+    const start = await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    while (starts().length < 1) await sleep(50);
+    pbs.admin('kill', { id: start.kind === 'started' ? start.nativeId : '' });
+    const { ended } = await watch(({ ended, pilots }) => ended.size === 1 && pilots.get('camp-1.p1')?.state === 'ended', ['camp-1.p1']);
+    expect(ended.get('trial-0001.1')).toMatchObject({ status: 'failed', error: { class: expect.stringMatching(/lost|node_failure/) } });
+  });
+
+  it('a requeued job starts again under the same id and runs on', async () => {
+    await driver.prepareLaunch(planOf(pbs, { command: ['sh', '{code}/train.sh', '1', '{x}'] }), () => undefined);
+    const start = await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    const id = start.kind === 'started' ? start.nativeId : '';
+    await watch(({ pilots }) => pilots.get('camp-1.p1')?.state === 'running', ['camp-1.p1']);
+    pbs.admin('requeue', { id });
+    await driver.send([{ kind: 'offer', campaign: 'camp-1', offer: offer('camp-1', 1, 0.5) }]);
+    const { ended } = await watch(({ ended }) => ended.size === 1, ['camp-1.p1']);
+    expect(ended.get('trial-0001.1')?.status).toBe('completed');
+  });
+
+  it('one job per trial where the campaign asks for it', async () => {
+    const prepared = await driver.prepareLaunch(planOf(pbs, { settings: { mode: 'job' } }), () => undefined);
+    expect(prepared.capacity).toMatchObject({ slotsPerPilot: 1 });
+    await driver.send([1, 2].map((number) => ({ kind: 'offer' as const, campaign: 'camp-1', offer: offer('camp-1', number, 0.5) })));
+    for (const pilot of ['camp-1.p1', 'camp-1.p2']) await driver.startPilot({ pilot, campaign: 'camp-1' });
+    const { ended, pilots } = await watch(
+      ({ ended, pilots }) => ended.size === 2 && [...pilots.values()].filter((pilot) => pilot.state === 'ended').length === 2,
+      ['camp-1.p1', 'camp-1.p2'],
+    );
+    expect(new Set([...ended.values()].map((record) => record.pilot))).toEqual(new Set(['camp-1.p1', 'camp-1.p2']));
+    expect([...pilots.values()].map((pilot) => pilot.end?.kind)).toEqual(['normal', 'normal']);
+  });
+});
+
+describe('what a site does', () => {
+  it('a limit of jobs is a wait, a wrong account a refusal with the site’s words, and neither leaves a job', async () => {
+    await begin();
+    await driver.prepareLaunch(planOf(pbs, { settings: { queue: 'debug-scaling' } }), () => undefined);
+    pbs.command('qsub', ['-A', 'hpo_proj', '-l', 'filesystems=home', '-q', 'debug-scaling', '-h'], '#!/bin/sh\n');
+    expect(await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' })).toMatchObject({
+      kind: 'wait',
+      retrySeconds: 300,
+      message: expect.stringContaining('per-user limit'),
+    });
+    await driver.prepareLaunch(planOf(pbs, { campaign: 'camp-2', settings: { account: 'nobody' } }), () => undefined);
+    expect(await driver.startPilot({ pilot: 'camp-2.p1', campaign: 'camp-2' })).toMatchObject({
+      kind: 'refused',
+      failure: { evidence: 'qsub: No active allocation found for project nobody and resource aurora' },
+    });
+    expect(pbs.events().filter((event) => event.event === 'submit')).toHaveLength(1);
+  });
+
+  it('a closed queue and a server that is down are waits', async () => {
+    await begin({ queues: { debug: { max_nodes: 2, enabled: false } } });
+    await driver.prepareLaunch(planOf(pbs), () => undefined);
+    expect(await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' })).toMatchObject({ kind: 'wait' });
+    await pbs.stopServer();
+    expect(await driver.startPilot({ pilot: 'camp-1.p2', campaign: 'camp-1' })).toMatchObject({ kind: 'wait' });
+  });
+
+  it('a job that routing drops without a trace never ran, and is no success', async () => {
+    await begin({
+      queues: {
+        debug: { max_nodes: 2 },
+        prod: { route: ['small'] },
+        small: { from_route_only: true, max_nodes: 1, max_walltime: '00:01:00' },
+      },
+    });
+    await driver.prepareLaunch(planOf(pbs, { settings: { queue: 'prod' } }), () => undefined);
+    expect(await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' })).toMatchObject({ kind: 'started' });
+    const { pilots } = await watch(({ pilots }) => pilots.get('camp-1.p1')?.state === 'ended', ['camp-1.p1']);
+    expect(pilots.get('camp-1.p1')?.end).toMatchObject({ kind: 'never_ran', message: expect.stringContaining('dropped') });
+  });
+
+  it('a job that can never run is given up and deleted', async () => {
+    await begin({ nodes: ['node-0001'], queues: { debug: { max_nodes: 2 } } });
+    await driver.prepareLaunch(planOf(pbs, { settings: { nodes: 2 } }), () => undefined);
+    await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    const { pilots } = await watch(({ pilots }) => pilots.get('camp-1.p1')?.state === 'ended', ['camp-1.p1']);
+    expect(pilots.get('camp-1.p1')?.end).toMatchObject({ kind: 'never_ran', message: expect.stringContaining('Can Never Run') });
+  });
+
+  it('a silent scheduler ends nothing, slows the looks down and is told once', async () => {
+    await begin();
+    await driver.prepareLaunch(planOf(pbs), () => undefined);
+    await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    const watched = await watch(({ pilots }) => pilots.get('camp-1.p1')?.state === 'running', ['camp-1.p1']);
+    await pbs.stopServer();
+    const { lookIntervalSeconds } = await driver.describe();
+    const request = { acks: [], pilots: [{ pilot: 'camp-1.p1', campaign: 'camp-1' }], waitSeconds: 0 };
+    const first = await driver.look({ ...request, cursor: watched.cursor as string }, never);
+    expect(first?.pilots[0]).toMatchObject({ state: 'running' });
+    expect(first?.notices[0]).toContain('does not answer');
+    expect(await driver.look({ ...request, cursor: first?.cursor as string }, never)).toBeUndefined();
+    expect((await driver.describe()).lookIntervalSeconds).toBeGreaterThan(lookIntervalSeconds * 2);
+  });
+
+  it('a stopped pilot that still waits is deleted, and that is a normal end', async () => {
+    await begin({ start_delay: 3600 });
+    await driver.prepareLaunch(planOf(pbs), () => undefined);
+    await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    expect((await driver.send([{ kind: 'stopPilot', pilot: 'camp-1.p1', reason: 'not needed' }])).answers).toEqual(['stopping']);
+    const { pilots } = await watch(({ pilots }) => pilots.get('camp-1.p1')?.state === 'ended', ['camp-1.p1']);
+    expect(pilots.get('camp-1.p1')?.end).toEqual({ kind: 'normal', message: 'Deleted on request: not needed' });
+  });
+
+  it('a job that was held by hand is told', async () => {
+    await begin({ start_delay: 3600 });
+    await driver.prepareLaunch(planOf(pbs), () => undefined);
+    const start = await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    pbs.admin('hold', { id: start.kind === 'started' ? start.nativeId : '' });
+    const seen = await driver.look({ acks: [], pilots: [], waitSeconds: 0 }, never);
+    expect(seen?.notices.join()).toContain('held by hand');
+  });
+
+  it('a budget of less than one pilot’s node-hours is refused before anything is made', async () => {
+    await begin();
+    const plan = planOf(pbs, { spec: { budget: { nodeHours: 0.1 } } });
+    await expect(driver.prepareLaunch(plan, () => undefined)).rejects.toMatchObject({ class: 'refused', code: 'HF-PBS-NODE-HOURS' });
+    expect(driver.commands()).toBe(0);
+  });
+
+  it('another campaign’s launch folder is refused', async () => {
+    await begin();
+    await driver.prepareLaunch(planOf(pbs), () => undefined);
+    const foreign = { ...planOf(pbs), owner: { namespace: 'other', workflow_id: 'camp-1', epoch: 9 } };
+    await expect(driver.prepareLaunch(foreign, () => undefined)).rejects.toMatchObject({ class: 'refused', code: 'HF-PBS-FOREIGN' });
+  });
+
+  it('looks cost one remote command however many trials there are', async () => {
+    await begin();
+    await driver.prepareLaunch(planOf(pbs, { command: ['sleep', '60'] }), () => undefined);
+    await driver.send(
+      Array.from({ length: 300 }, (_, index) => ({ kind: 'offer' as const, campaign: 'camp-1', offer: offer('camp-1', index + 1, 0.5) })),
+    );
+    await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    const before = driver.commands();
+    for (let looks = 0; looks < 5; looks += 1) await driver.look({ acks: [], pilots: [], waitSeconds: 0 }, never);
+    expect(driver.commands() - before).toBe(5);
+  });
+});

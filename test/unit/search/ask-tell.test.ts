@@ -1,0 +1,119 @@
+import { expect, test } from 'vitest';
+import type { Space } from '../../../src/domain/space.ts';
+import { type AskTell, answer, openAskTell } from '../../../src/search/ask-tell.ts';
+import { SPACES } from './spaces.ts';
+
+const space = SPACES.numeric as Space;
+
+/** Sends lines one after another; gives back every answer parsed. */
+function talk(session: AskTell, lines: readonly unknown[]) {
+  let current = session;
+  const answers = lines.map((line) => {
+    const result = answer(current, typeof line === 'string' ? line : JSON.stringify(line));
+    current = result.session;
+    return result.lines.map((l) => JSON.parse(l));
+  });
+  return { session: current, answers };
+}
+
+test('an ask is answered by one line a point, a tell by nothing', () => {
+  const { answers, session } = talk(openAskTell(space, { seed: 3 }), [
+    { ask: 2 },
+    { tell: { id: 1, value: 0.5 } },
+    { tell: { id: 2, state: 'failed' } },
+    { ask: 1 },
+  ]);
+  expect(answers[0]?.map((a) => a.id)).toEqual([1, 2]);
+  expect(Object.keys(answers[0]?.[0]?.params)).toEqual(['lr', 'momentum', 'units', 'layers', 'dropout']);
+  expect(answers.slice(1, 3)).toEqual([[], []]);
+  expect(answers[3]?.[0]?.id).toBe(3);
+  expect(session.trials.map((t) => [t.state, t.values])).toEqual([
+    ['completed', [0.5]],
+    ['failed', undefined],
+    ['running', undefined],
+  ]);
+});
+
+test('the same lines give the same answers, and a search gets better', () => {
+  const run = () => {
+    let session = openAskTell(space, { seed: 1 });
+    const values: number[] = [];
+    for (let i = 0; i < 40; i++) {
+      const asked = answer(session, '{"ask":1}');
+      const { id, params } = JSON.parse(asked.lines[0] as string);
+      const value = (Math.log10(params.lr) + 3) ** 2 + (params.momentum - 0.5) ** 2;
+      values.push(value);
+      session = answer(asked.session, JSON.stringify({ tell: { id, value } })).session;
+    }
+    return values;
+  };
+  const values = run();
+  expect(run()).toEqual(values);
+  expect(Math.min(...values)).toBeLessThan(0.02);
+});
+
+test.each([
+  ['no JSON', 'not JSON'],
+  ['{"tell": {"id": 1, "value": NaN}}', 'not JSON'],
+  ['[1]', 'not a JSON object'],
+  [{ ask: 0 }, 'ask is 0'],
+  [{ ask: 'many' }, 'whole number'],
+  [{ hello: 1 }, 'has the keys hello'],
+  [{ tell: { id: 9, value: 1 } }, 'tell.id 9 was not asked for'],
+  [{ tell: { value: 1 } }, 'neither id nor params'],
+  [{ tell: { id: 1 } }, 'neither value nor state'],
+  [{ tell: { id: 1, value: 'high' } }, 'finite number'],
+  [{ tell: { id: 1, state: 'lost' } }, 'must be one of'],
+  [{ tell: { id: 1, state: 'completed' } }, 'has no value'],
+  [{ tell: { params: { lr: 0.1 }, value: 1 } }, 'tell.params.momentum'],
+])('%j is answered by an error and changes nothing', (line, words) => {
+  const asked = talk(openAskTell(space), [{ ask: 1 }]).session;
+  const { session, answers } = talk(asked, [line]);
+  expect(answers[0]?.[0]?.error).toContain(words);
+  expect(session.trials).toEqual(asked.trials);
+});
+
+test('a finite space ends with a line that says so', () => {
+  const { answers } = talk(openAskTell(SPACES.tiny as Space), [{ ask: 30 }, { ask: 1 }]);
+  expect(answers[0]?.length).toBe(21);
+  expect(answers[0]?.[20]).toEqual({ exhausted: true });
+  expect(answers[1]).toEqual([{ exhausted: true }]);
+});
+
+test('own points, steps, corrections, several objectives and the best so far', () => {
+  const own = { lr: 0.001, momentum: 0.9, units: 64, layers: 2, dropout: 0.1 };
+  const { session, answers } = talk(openAskTell(space), [
+    { best: true },
+    { tell: { params: own, value: 3 } },
+    { ask: 1 },
+    { tell: { id: 2, value: 5, step: 1 } },
+    { tell: { id: 2, value: 2, step: 2 } },
+    { best: true },
+  ]);
+  expect(answers[0]).toEqual([{ best: null }]);
+  expect(session.trials[0]).toMatchObject({ params: own, origin: 'user', state: 'completed', values: [3] });
+  expect(session.trials[1]).toMatchObject({
+    values: [2],
+    step: 2,
+    curve: [
+      [1, 5],
+      [2, 2],
+    ],
+  });
+  expect(answers[5]?.[0]).toMatchObject({ best: { id: 2, value: 2 } });
+  const two = [
+    { metric: 'a', direction: 'maximize', reduce: 'result' },
+    { metric: 'b', direction: 'minimize', reduce: 'result' },
+  ] as const;
+  const pair = talk(openAskTell(space, { objectives: two }), [
+    { ask: 1 },
+    { tell: { id: 1, value: 1 } },
+    { tell: { id: 1, value: [1, 2] } },
+  ]);
+  expect(pair.answers[1]?.[0]?.error).toContain('list of 2');
+  expect(pair.session.trials[0]?.values).toEqual([1, 2]);
+});
+
+test('an unknown sampler is refused when the session opens', () => {
+  expect(() => openAskTell(space, { sampler: 'hope' })).toThrow(/not known/);
+});

@@ -1,0 +1,79 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { trialsQuery } from '../../workflows/messages.ts';
+import { type Engine, startEngine } from '../support/engine.ts';
+import { type LlmEndpoint, type Scripted, startLlmEndpoint } from '../support/llm-endpoint.ts';
+import { createScriptedDriver } from '../support/scripted-driver.ts';
+
+const KEY = 'a-key-that-must-not-be-kept';
+
+/** 16 trials, one at a time: the first six are the sampler's, the rest the model's turns. */
+const spec = (endpoint: LlmEndpoint, change: object = {}) => ({
+  name: 'with a model',
+  objective: { metric: 'x', direction: 'maximize' },
+  search_space: { x: { type: 'float', min: 0, max: 1, step: 0.02 } },
+  sampler: { type: 'gp', seed: 7, initial_points: 6 },
+  llm: { base_url: endpoint.baseUrl, model: 'tiny', api_key: 'env:HOLDFAST_TEST_LLM_KEY', initial_samples: 6, tools: false, timeout: 20 },
+  training: { command: ['true'] },
+  budget: { trials: 16 },
+  concurrency: 1,
+  ...change,
+});
+
+describe('a campaign with a language model', () => {
+  let engine: Engine;
+  const endpoints: LlmEndpoint[] = [];
+
+  beforeAll(async () => {
+    process.env.HOLDFAST_TEST_LLM_KEY = KEY;
+    engine = await startEngine();
+  }, 300_000);
+  afterAll(async () => {
+    delete process.env.HOLDFAST_TEST_LLM_KEY;
+    await Promise.all(endpoints.map((endpoint) => endpoint.close()));
+    await engine.close();
+  });
+
+  async function run(id: string, script: (index: number) => Scripted, change: object = {}) {
+    const endpoint = await startLlmEndpoint((_, index) => script(index));
+    endpoints.push(endpoint);
+    const worker = await engine.startWorker({ local: createScriptedDriver('local').driver });
+    const result = await engine.run(spec(endpoint, change), id);
+    const handle = engine.client.workflow.getHandle(id);
+    const { rows } = await handle.query(trialsQuery);
+    const history = JSON.stringify(await handle.fetchHistory());
+    worker.shutdown();
+    await worker.finished;
+    return { endpoint, result, rows, history };
+  }
+
+  it('runs the points that win under the sampler’s own acquisition, with the model’s words, and keeps no key', async () => {
+    const { endpoint, result, rows, history } = await run(
+      'llm-good',
+      (index) => `{"points": [{"params": {"x": ${(50 - index) / 50}}, "reasoning": "the best lie high"}]}`,
+    );
+    expect(result).toMatchObject({ status: 'completed', counts: { completed: 16 } });
+    // One question a turn; what lies too near to a trial is sent back.
+    expect(endpoint.requests.filter((request) => request.body.messages.length === 2)).toHaveLength(10);
+    expect(endpoint.requests.every((request) => request.authorization === `Bearer ${KEY}`)).toBe(true);
+    const proposed = rows.filter((row) => row.origin === 'llm');
+    expect(proposed.length).toBeGreaterThan(0);
+    expect(proposed[0]?.note).toMatch(/^the best lie high.* \[120 tokens\]$/);
+    expect(rows.slice(0, 6).some((row) => row.origin === 'llm')).toBe(false);
+    expect(history).not.toContain(KEY);
+    expect(history).not.toContain(Buffer.from(KEY).toString('base64').slice(0, 20));
+  }, 300_000);
+
+  it('runs to its end without the model when the service is down, and says so', async () => {
+    const { endpoint, result, rows } = await run('llm-down', () => ({ status: 503, error: 'cluster_under_maintenance' }));
+    expect(result).toMatchObject({ status: 'completed', counts: { completed: 16, failed: 0 } });
+    expect(rows.some((row) => row.origin === 'llm')).toBe(false);
+    // Ten turns, asked less and less often: the first, the third, the seventh.
+    expect(endpoint.requests).toHaveLength(3);
+  }, 300_000);
+
+  it('takes the model’s points as they are beside a sampler that cannot weigh them', async () => {
+    const { rows, result } = await run('llm-tpe', (index) => `{"x": ${(2 * index + 1) / 50}}`, { sampler: { type: 'tpe', seed: 7 } });
+    expect(result).toMatchObject({ status: 'completed', counts: { completed: 16 } });
+    expect(rows.map((row) => row.origin === 'llm')).toEqual(Array.from({ length: 16 }, (_, i) => i >= 6));
+  }, 300_000);
+});
