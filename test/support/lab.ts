@@ -59,7 +59,9 @@ export async function startLab(options: { readonly slots: number }): Promise<Lab
   };
   let server = await startDevServer(serverOptions);
   const port = Number(server.address.split(':')[1]);
-  let connection = await Connection.connect({ address: server.address });
+  // No retries inside the client: one that waits for its next try throws when its connection is closed, and servers are killed here.
+  const connect = () => Connection.connect({ address: server.address, interceptors: [] });
+  let connection = await connect();
   let client = new Client({ connection });
   let worker: ChildProcess | undefined;
 
@@ -99,7 +101,7 @@ export async function startLab(options: { readonly slots: number }): Promise<Lab
       await server.exited;
       server = await startDevServer({ ...serverOptions, port });
       await connection.close();
-      connection = await Connection.connect({ address: server.address });
+      connection = await connect();
       client = new Client({ connection });
     },
     agentPids() {
