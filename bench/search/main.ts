@@ -1,30 +1,34 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { holdfast, OptunaPeer } from './optimisers.ts';
+import { holdfast, OptunaPeer, optunaPython } from './optimisers.ts';
 import { type RunRecord, report } from './report.ts';
 import { simulate } from './simulate.ts';
 import { loadTasks } from './tasks.ts';
 
 /**
- * Runs samplers over tasks and seeds and prints tables. Peers' runs are kept in .cache/bench-search/runs.jsonl and used again (they don't depend on our
- * code); ours are always run anew. Arguments: --tasks FOLDER --samplers auto,gp --peers random,tpe,… --workers 8,64 --seeds 3 --evaluations 100
- * --families lcbench,… --only task,… --save NAME --collect (peers only: fill the cache, print nothing).
+ * Runs samplers over tasks and seeds and prints tables. Every run is kept in .cache/bench-search/runs.jsonl and used again, ours only by the same code of
+ * src/search: a bench that was stopped goes on where it was. Arguments: --tasks FOLDER --samplers auto,gp --peers random,tpe,gp:100,… (:N asks for N evaluations
+ * at most) --workers 8,64 --seeds 10 --first-seed 0 --evaluations 200 --families lcbench,… --only task,… --every N (tasks) --save NAME
+ * --collect (fill the cache, print nothing) --cached (run nothing, report what is there) --code HASH (our runs of that code).
  */
 const root = join(import.meta.dirname, '../../../../..');
 const { values: args } = parseArgs({
   options: {
     tasks: { type: 'string', default: join(root, '../shared/bench') },
     samplers: { type: 'string', default: 'auto' },
-    peers: { type: 'string', default: 'random,tpe,tpe-univariate,cmaes,gp' },
+    peers: { type: 'string', default: 'random,tpe,tpe-univariate,cmaes,gp:100' },
     workers: { type: 'string', default: '8' },
-    seeds: { type: 'string', default: '3' },
+    seeds: { type: 'string', default: '10' },
     'first-seed': { type: 'string', default: '0' },
-    evaluations: { type: 'string', default: '100' },
+    evaluations: { type: 'string', default: '200' },
     families: { type: 'string' },
     only: { type: 'string' },
     save: { type: 'string' },
     collect: { type: 'boolean', default: false },
+    cached: { type: 'boolean', default: false },
+    code: { type: 'string' },
     every: { type: 'string', default: '1' },
   },
 });
@@ -34,16 +38,23 @@ const cacheFolder = join(root, '.cache/bench-search');
 const cacheFile = join(cacheFolder, 'runs.jsonl');
 mkdirSync(cacheFolder, { recursive: true });
 
-const python = (peer: string): string => {
-  const gp = join(root, '.cache/python-optuna-gp/bin/python');
-  return peer === 'gp' && existsSync(gp) ? gp : join(root, '.cache/python-test/bin/python');
-};
+/** Digest of our samplers as they run here. */
+function codeOf(): string {
+  const folder = join(import.meta.dirname, '../../src');
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((f) => f.endsWith('.js') && /^(search|domain)/.test(f) && !f.includes('pruning'))
+    .sort();
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(readFileSync(join(folder, file)));
+  return hash.digest('hex').slice(0, 12);
+}
 
+/** The longest run of each key. */
 function cached(): Map<string, RunRecord> {
   const runs = new Map<string, RunRecord>();
   if (!existsSync(cacheFile)) return runs;
   for (const line of readFileSync(cacheFile, 'utf8').split('\n')) {
-    if (line === '') continue;
+    if (!line.endsWith('}')) continue;
     const record = JSON.parse(line) as RunRecord;
     const key = keyOf(record);
     if ((runs.get(key)?.regret.length ?? 0) < record.regret.length) runs.set(key, record);
@@ -51,16 +62,30 @@ function cached(): Map<string, RunRecord> {
   return runs;
 }
 
-function keyOf({ sampler, task, workers, seed }: Pick<RunRecord, 'sampler' | 'task' | 'workers' | 'seed'>): string {
-  return `${sampler}|${task}|${workers}|${seed}`;
+function keyOf({ sampler, task, workers, seed, code }: Pick<RunRecord, 'sampler' | 'task' | 'workers' | 'seed' | 'code'>): string {
+  return `${sampler}|${task}|${workers}|${seed}|${code ?? ''}`;
 }
 
-/** Samplers are separated by commas outside braces: `gp,gp{"trust_region":false}`. */
-function samplersOf(text: string): { label: string; name: string; options: Record<string, unknown> }[] {
-  return (text.match(/[^,{]+(\{[^}]*\})?/g) ?? []).map((label) => {
+/** A sampler of the bench: ours with its options, or one of Optuna's. */
+interface Entrant {
+  readonly label: string;
+  readonly name: string;
+  readonly options?: Record<string, unknown>;
+  readonly evaluations: number;
+  readonly isPeer: boolean;
+}
+
+/** Our samplers are separated by commas outside braces: `gp,gp{"trust_region":false}`. */
+function entrants(): Entrant[] {
+  const ours = (args.samplers.match(/[^,{]+(\{[^}]*\})?/g) ?? []).map((label): Entrant => {
     const [, name = '', json = '{}'] = /^([^{]+)(\{.*\})?$/.exec(label) ?? [];
-    return { label, name, options: JSON.parse(json) as Record<string, unknown> };
+    return { label, name, options: JSON.parse(json) as Record<string, unknown>, evaluations, isPeer: false };
   });
+  const peers = list(args.peers).map((text): Entrant => {
+    const [name = '', most] = text.split(':');
+    return { label: `optuna-${name}`, name, evaluations: Math.min(evaluations, Number(most ?? evaluations)), isPeer: true };
+  });
+  return [...ours, ...peers];
 }
 
 const families = list(args.families);
@@ -75,43 +100,33 @@ const firstSeed = Number(args['first-seed']);
 const seeds = Array.from({ length: Number(args.seeds) }, (_, i) => firstSeed + i);
 const records: RunRecord[] = [];
 const known = cached();
-let optuna = '';
+const code = args.code ?? codeOf();
 
+// Seeds outermost: whenever the bench is stopped, what it has is paired.
 for (const seed of seeds)
   for (const workers of workersList)
-    for (const peer of list(args.peers)) {
-      let process: OptunaPeer | undefined;
+    for (const entrant of entrants()) {
+      let peer: OptunaPeer | undefined;
       for (const task of tasks) {
-        const base = { sampler: `optuna-${peer}`, task: task.id, family: task.family, workers, seed };
+        const base = { sampler: entrant.label, task: task.id, family: task.family, workers, seed, ...(entrant.isPeer ? {} : { code }) };
         const old = known.get(keyOf(base));
-        if (old && old.regret.length >= evaluations) {
-          records.push(old);
+        if (old && old.regret.length >= entrant.evaluations) {
+          records.push({ ...old, regret: old.regret.slice(0, evaluations) });
           continue;
         }
-        if (!args.collect) continue;
-        process ??= new OptunaPeer(python(peer));
-        const optimiser = await process.begin(peer, { space: task.space, directions: [task.direction], seed });
-        optuna = process.version;
-        const result = await simulate(task, optimiser, workers, evaluations, seed);
-        const record: RunRecord = { ...base, version: optuna, ...result, regret: result.regret.map((r) => Number(r.toPrecision(5))) };
+        if (args.cached) continue;
+        const spec = { space: task.space, directions: [task.direction], seed };
+        if (entrant.isPeer) peer ??= new OptunaPeer(optunaPython());
+        const optimiser = peer ? await peer.begin(entrant.name, spec) : holdfast(entrant.name, entrant.options ?? {}, spec);
+        const result = await simulate(task, optimiser, workers, entrant.evaluations, seed);
+        const regret = result.regret.map((r) => Number(r.toPrecision(5)));
+        const record: RunRecord = { ...base, ...result, regret, ...(peer ? { version: peer.version } : {}) };
         appendFileSync(cacheFile, `${JSON.stringify(record)}\n`);
         records.push(record);
-        console.error(
-          `${base.sampler} ${task.id} w${workers} s${seed} ${result.regret.at(-1)?.toFixed(4)} cpu ${(result.cpuMs / 1000).toFixed(1)} s`,
-        );
+        if (args.collect)
+          console.error(`${base.sampler} ${task.id} w${workers} s${seed} ${regret.at(-1)} cpu ${(result.cpuMs / 1000).toFixed(1)} s`);
       }
-      process?.close();
+      peer?.close();
     }
-
-if (!args.collect || list(args.samplers).length > 0)
-  for (const { label, name, options } of args.collect ? [] : samplersOf(args.samplers))
-    for (const workers of workersList)
-      for (const task of tasks)
-        for (const seed of seeds) {
-          const optimiser = holdfast(name, options, { space: task.space, directions: [task.direction], seed });
-          const result = await simulate(task, optimiser, workers, evaluations, seed);
-          const record = { sampler: label, task: task.id, family: task.family, workers, seed, ...result };
-          records.push(record);
-        }
 
 if (!args.collect) report(records, { workersList, evaluations, ...(args.save ? { save: join(root, 'bench/results', args.save) } : {}) });

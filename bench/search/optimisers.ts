@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import type { Objective } from '../../src/domain/campaign.ts';
@@ -74,6 +75,16 @@ export function holdfast(name: string, options: Readonly<Record<string, unknown>
     },
     cpuMs: () => cpu,
   };
+}
+
+/**
+ * The Python that scripts/python-optuna.mjs has made.
+ * @throws Error when it was not run.
+ */
+export function optunaPython(): string {
+  const python = join(import.meta.dirname, '../../../../../.cache/python-optuna/bin/python');
+  if (!existsSync(python)) throw new Error('Optuna with torch is missing (.cache/python-optuna). Run: node scripts/python-optuna.mjs');
+  return python;
 }
 
 /** An Optuna process that serves one run after another. */

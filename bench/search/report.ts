@@ -12,6 +12,8 @@ export interface RunRecord extends RunResult {
   readonly workers: number;
   readonly seed: number;
   readonly version?: string;
+  /** Digest of our samplers' code; absent for a peer. */
+  readonly code?: string;
 }
 
 interface ReportOptions {

@@ -7,7 +7,7 @@ import { streamAt } from '../../src/search/random-stream.ts';
 import { samplerEntry } from '../../src/search/registry.ts';
 import type { SamplerState } from '../../src/search/sampler.ts';
 import { codesFromUnit, compileSpace, pointOf } from '../../src/search/space.ts';
-import { OptunaPeer, toSpace } from './optimisers.ts';
+import { OptunaPeer, optunaPython, toSpace } from './optimisers.ts';
 import { loadTasks } from './tasks.ts';
 
 /**
@@ -108,7 +108,7 @@ for (const size of args.sizes.split(',').map(Number))
     }
 
 for (const peer of args.peers.split(',').filter(Boolean)) {
-  const process = new OptunaPeer(join(root, peer === 'gp' ? '.cache/python-optuna-gp/bin/python' : '.cache/python-test/bin/python'));
+  const process = new OptunaPeer(optunaPython());
   for (const size of args.sizes.split(',').map(Number)) {
     if (peer === 'gp' && size > 1000) continue;
     for (const batch of [1, 12]) {
