@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { enqueue, setBudget, setConcurrency } from './change-commands.ts';
 import { endpointCommand, endpointIo } from './endpoint.ts';
 import { EXIT_CODES, type Exit } from './exit-codes.ts';
+import type { ImportanceOptions } from './importance.ts';
 import { type InitOptions, init } from './init.ts';
 import { PRESETS } from './init-presets.ts';
 import type { CliIo } from './io.ts';
@@ -148,6 +149,13 @@ function lookAt(add: Add, io: CliIo): void {
     'shell script that runs a trial again by hand',
     (first: string, second: string | undefined, options: object) => trial.repro(first, second, options, io),
   );
+  add(
+    'importance [campaign]',
+    'how much each parameter matters (a campaign, or a results folder: needs no server)',
+    async (name: string | undefined, options: ImportanceOptions) => (await import('./importance.ts')).importance(name, options, io),
+  )
+    .option('--objective <metric>', 'of several objectives')
+    .option('--space <file>', 'the search space, for a table without its campaign.json');
   add(
     'report [campaign]',
     'make tables, summary and report.html again from the history',

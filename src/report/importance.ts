@@ -17,15 +17,15 @@ const MOST_TRIALS = 500;
 export async function measuredImportance({ spec, rows, status }: ReportInput): Promise<Readonly<Record<string, number>>> {
   const completed = rows.filter((row) => row.state === 'completed');
   if (status === 'running' || completed.length < LEAST_TRIALS) return {};
-  const question: ImportanceQuestion = {
-    space: spec.space,
-    objectives: spec.objectives,
-    trials: thin(completed, MOST_TRIALS),
-    seed: spec.seed,
-  };
-  const file = fileURLToPath(new URL('./importance-thread.js', import.meta.url));
-  const shares = existsSync(file) ? await inThread(file, question) : importances(question);
+  const shares = await measuredShares({ space: spec.space, objectives: spec.objectives, trials: completed, seed: spec.seed });
   return Object.fromEntries(shares.map(({ name, share }) => [name, share]));
+}
+
+/** Shares of at most {@link MOST_TRIALS} trials spread over the table, most important first. */
+export async function measuredShares(asked: ImportanceQuestion): Promise<readonly Importance[]> {
+  const question = { ...asked, trials: thin(asked.trials, MOST_TRIALS) };
+  const file = fileURLToPath(new URL('./importance-thread.js', import.meta.url));
+  return existsSync(file) ? inThread(file, question) : importances(question);
 }
 
 function inThread(file: string, question: ImportanceQuestion): Promise<readonly Importance[]> {

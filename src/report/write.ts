@@ -12,10 +12,14 @@ export interface ReportPaths {
   readonly csv: string;
   readonly summary: string;
   readonly html: string;
+  readonly spec: string;
 }
 
+/** The admitted specification beside the tables: with it a results folder can be compared, adopted and reported by itself. */
+export const CAMPAIGN_FILE = 'campaign.json';
+
 /**
- * Writes `trials.jsonl`, `trials.csv`, `summary.json` and `report.html` into a folder, each whole or not at all; the summary last, so that a
+ * Writes `trials.jsonl`, `trials.csv`, `report.html`, `campaign.json` and `summary.json` into a folder, each whole or not at all; the summary last, so that a
  * folder with a summary is complete. Safe to repeat. Throws ReportError for a folder that is not writable or full.
  */
 export async function writeReport(folder: string, input: ReportInput): Promise<ReportPaths> {
@@ -24,6 +28,7 @@ export async function writeReport(folder: string, input: ReportInput): Promise<R
     csv: join(folder, 'trials.csv'),
     summary: join(folder, 'summary.json'),
     html: join(folder, 'report.html'),
+    spec: join(folder, CAMPAIGN_FILE),
   };
   const records = trialRecords(input);
   const importance = input.importance ?? (await measuredImportance(input));
@@ -31,6 +36,7 @@ export async function writeReport(folder: string, input: ReportInput): Promise<R
   await writeAtomically(paths.jsonl, toJsonLines(records));
   await writeAtomically(paths.csv, toCsv(records));
   await writeAtomically(paths.html, await reportPage({ ...input, importance }, records, summary));
+  await writeAtomically(paths.spec, `${JSON.stringify(input.spec)}\n`);
   await writeAtomically(paths.summary, `${JSON.stringify(summary, null, 2)}\n`);
   return paths;
 }

@@ -135,6 +135,9 @@ describe('a campaign from the command line', () => {
     expect(lines[1].curve).toHaveLength(4);
     expect((await cli('export', 'plain-1', '--csv', '-')).out.trimEnd().split('\r\n')).toHaveLength(7);
     expect((await cli('export', 'plain-1')).exit).toBe(2);
+    const asked = await cliJson<{ parameters: object[] }>('importance', 'plain-1');
+    expect(asked.parameters).toMatchObject([{ name: 'x', share: 1 }]);
+    expect(await cliJson('importance', out)).toEqual(asked);
   });
 
   it('that has spent its budget cannot be resumed: exit 4', async () => {

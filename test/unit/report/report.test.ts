@@ -96,14 +96,14 @@ describe('statistics', () => {
 });
 
 describe('report files', () => {
-  it('are four, written whole, and written again with the same content', async () => {
+  it('are five, written whole, and written again with the same content', async () => {
     const target = join(folder, 'twice');
     const paths = await writeReport(target, campaignOf(30));
     const first = await Promise.all(Object.values(paths).map((path) => readFile(path, 'utf8')));
     await writeReport(target, campaignOf(30));
     const second = await Promise.all(Object.values(paths).map((path) => readFile(path, 'utf8')));
     expect(second).toEqual(first);
-    expect((await readdir(target)).sort()).toEqual(['report.html', 'summary.json', 'trials.csv', 'trials.jsonl']);
+    expect((await readdir(target)).sort()).toEqual(['campaign.json', 'report.html', 'summary.json', 'trials.csv', 'trials.jsonl']);
   });
 
   it('the page fetches nothing and nothing of a trial can become markup', async () => {

@@ -1,0 +1,95 @@
+import { measuredShares } from '../report/importance.ts';
+import { LEAST_TRIALS } from '../search/importance.ts';
+import { endedWithValue } from '../search/losses.ts';
+import { compileSpace } from '../search/space.ts';
+import { columns, percent, plural, short } from '../view/format.ts';
+import { CliError, type Exit } from './exit-codes.ts';
+import { type CliIo, type CommonOptions, print } from './io.ts';
+import { type ReadCampaign, readCampaigns, spaceOf } from './read-campaign.ts';
+
+export interface ImportanceOptions extends CommonOptions {
+  /** Metric of an objective; default: the first. */
+  readonly objective?: string;
+  /** File with the search space, for a table that lies without its campaign. */
+  readonly space?: string;
+}
+
+/** Fewer results than this are worth a warning. */
+const FEW_TRIALS = 20;
+const BAR_WIDTH = 20;
+
+/** `holdfast importance [CAMPAIGN or FOLDER]`: how much of the objective each parameter explains, and where the best fifth of the trials lies. */
+export async function importance(name: string | undefined, options: ImportanceOptions, io: CliIo): Promise<Exit> {
+  const [read] = await readCampaigns([name]);
+  if (read === undefined) throw new Error('no campaign was read');
+  const objective = objectiveIndex(read, options.objective);
+  const { space, isGuessed } = await spaceOf(read, options.space);
+  const ended = endedWithValue(read.objectives, read.rows).filter(({ trial }) => trial.state === 'completed');
+  const metric = read.objectives[objective]?.metric ?? '';
+  if (ended.length < LEAST_TRIALS)
+    throw new CliError(
+      'failed',
+      'HF-FEW-RESULTS',
+      `${read.campaign} has ${plural(ended.length, 'result')} of ${metric}; importance needs at least ${LEAST_TRIALS}. See holdfast status ${read.campaign}.`,
+    );
+  const trials = ended.map(({ trial }) => trial);
+  const shares = await measuredShares({ space, objectives: read.objectives, trials, seed: read.spec?.seed ?? 0, objective });
+  const regions = bestRegions(compileSpace(space), ended, objective);
+  const parameters = shares.map(({ name: parameter, share }) => ({ name: parameter, share, best: regions.get(parameter) ?? [] }));
+  const warnings = [
+    ...(isGuessed ? ['The search space was guessed from the points; --space FILE gives the true one.'] : []),
+    ...(ended.length < FEW_TRIALS ? [`Only ${plural(ended.length, 'result')}: read with care.`] : []),
+  ];
+  const table = columns([
+    ['parameter', 'share', '', 'best fifth of the trials'],
+    ...parameters.map(({ name: parameter, share, best }) => [
+      parameter,
+      percent(share),
+      '█'.repeat(Math.round(share * BAR_WIDTH)),
+      typeof best[0] === 'number' && best.length === 2 && !isListed(space, parameter)
+        ? `${short(best[0])} to ${short(best[1])}`
+        : best.map(short).join(', '),
+    ]),
+  ]);
+  const text = [
+    `${metric} of ${read.campaign}, ${plural(ended.length, 'result')} (fANOVA)`,
+    ...(parameters.length === 0 ? ['All results are equal: no parameter explains anything.'] : table),
+    ...warnings.map((warning) => `! ${warning}`),
+  ].join('\n');
+  print(io, options, { campaign: read.campaign, objective: metric, method: 'fanova', results: ended.length, parameters, warnings }, text);
+  return 'ok';
+}
+
+function objectiveIndex({ campaign, objectives }: ReadCampaign, metric: string | undefined): number {
+  if (metric === undefined) return 0;
+  const index = objectives.findIndex((objective) => objective.metric === metric);
+  const known = objectives.map((objective) => objective.metric).join(', ');
+  if (index < 0) throw new CliError('usage', 'HF-USAGE', `--objective ${metric} is no objective of ${campaign}. It has: ${known}.`);
+  return index;
+}
+
+function isListed(space: { readonly parameters: readonly { readonly name: string; readonly type: string }[] }, name: string): boolean {
+  return space.parameters.some((parameter) => parameter.name === name && parameter.type === 'categorical');
+}
+
+type Ended = ReturnType<typeof endedWithValue>;
+
+/** Where the best fifth (two at least) lies: least and most of numbers and ordinals, the values of categories in order of their frequency. */
+function bestRegions(
+  compiled: ReturnType<typeof compileSpace>,
+  ended: Ended,
+  objective: number,
+): Map<string, (string | number | boolean)[]> {
+  const count = Math.max(2, Math.ceil(ended.length / 5));
+  const best = [...ended].sort((a, b) => (a.losses[objective] as number) - (b.losses[objective] as number)).slice(0, count);
+  return new Map(
+    compiled.dimensions.map((dimension) => {
+      const values = best.flatMap(({ trial }) => trial.params[dimension.name] ?? []);
+      const unique = [...new Set(values)];
+      const often = (value: unknown) => values.filter((other) => other === value).length;
+      if (dimension.kind === 'categorical') return [dimension.name, unique.sort((a, b) => often(b) - often(a))];
+      const sorted = unique.sort((a, b) => dimension.codeOf(a) - dimension.codeOf(b));
+      return [dimension.name, sorted.length < 2 ? sorted : [sorted[0], sorted.at(-1)].flatMap((value) => value ?? [])];
+    }),
+  );
+}

@@ -1,0 +1,101 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readResults } from '../../../src/report/read-results.ts';
+import { writeReport } from '../../../src/report/write.ts';
+import { cli, cliJson } from '../../support/cli.ts';
+import { campaignOf } from '../report/campaign.ts';
+
+let folder: string;
+let results: string;
+const input = campaignOf(80);
+
+interface Told {
+  readonly parameters: readonly { readonly name: string; readonly share: number; readonly best: readonly (number | string)[] }[];
+  readonly results: number;
+  readonly warnings: readonly string[];
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'holdfast-importance-'));
+  results = path.join(folder, 'digits-1');
+  await writeReport(results, input);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe('a results folder', () => {
+  it('is read back as the campaign it was written from', () => {
+    const read = readResults(results);
+    expect(read).toMatchObject({ campaign: 'digits-1', status: 'completed', isDirectionKnown: true, startedAt: input.startedAt });
+    expect(read.spec).toEqual(input.spec);
+    expect(
+      read.rows.map(({ number, state, params, values, runSeconds, finishedAt }) => [number, state, params, values, runSeconds, finishedAt]),
+    ).toEqual(
+      input.rows.map(({ number, state, params, values, runSeconds, finishedAt }) => [
+        number,
+        state,
+        params,
+        values,
+        runSeconds,
+        Math.floor(finishedAt ?? 0),
+      ]),
+    );
+  });
+
+  it('with a broken line is refused with its place', async () => {
+    const file = path.join(folder, 'broken.jsonl');
+    await writeFile(
+      file,
+      '{"number": 1, "state": "completed", "params": {"x": 1}, "values": {"loss": 1}}\n{"number": 2, "state": "done"}\n',
+    );
+    expect(() => readResults(file)).toThrow(/broken\.jsonl:2 is no trial of Holdfast: state/);
+  });
+});
+
+describe('holdfast importance', () => {
+  it('names the parameter that the objective depends on, without a server, as text and as JSON', async () => {
+    const told = await cliJson<Told>('importance', results);
+    expect(told.results).toBe(input.rows.filter((row) => row.state === 'completed').length);
+    // campaignOf: the learning rate bends the curve by 0.09 per decade squared around 10^-2.6, everything else is small.
+    expect(told.parameters[0]?.name).toBe('learning_rate');
+    expect(told.parameters[0]?.share).toBeGreaterThan(0.6);
+    expect(told.parameters.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 9);
+    const [low = 0, high = 0] = (told.parameters[0]?.best ?? []) as number[];
+    expect(low).toBeLessThan(10 ** -2.6);
+    expect(high).toBeGreaterThan(10 ** -2.6);
+    expect(told.warnings).toEqual([]);
+    const { exit, out } = await cli('importance', results);
+    expect(exit).toBe(0);
+    expect(out).toMatch(/^val_accuracy of digits-1, \d+ results \(fANOVA\)\nparameter +share/);
+    expect(out).toMatch(/^learning_rate +\d+ % {2}█{10,} +\S+ to \S+$/m);
+  });
+
+  it('reads a table alone, says that its space is guessed, and takes the true one', async () => {
+    const alone = path.join(folder, 'alone.jsonl');
+    await writeFile(
+      alone,
+      Array.from({ length: 30 }, (_, i) =>
+        JSON.stringify({ number: i + 1, state: 'completed', params: { x: i / 30, kind: 'ab'[i % 2] }, values: { loss: i } }),
+      ).join('\n'),
+    );
+    const guessed = await cliJson<Told>('importance', alone);
+    expect(guessed.parameters[0]?.name).toBe('x');
+    expect(guessed.warnings.join()).toContain('--space FILE');
+    const space = path.join(folder, 'space.yaml');
+    await writeFile(space, 'x: {type: float, min: 0, max: 1}\nkind: {type: categorical, values: [a, b]}\n');
+    expect((await cliJson<Told>('importance', alone, '--space', space)).warnings).toEqual([]);
+  });
+
+  it('exits 1 on too few results, 2 on what is no campaign, folder or objective', async () => {
+    const few = path.join(folder, 'few');
+    await writeReport(few, campaignOf(3));
+    expect(await cli('importance', few)).toMatchObject({ exit: 1, err: expect.stringContaining('importance needs at least 4') });
+    expect(await cli('importance', folder)).toMatchObject({ exit: 2, err: expect.stringContaining('holds no trials.jsonl') });
+    expect(await cli('importance', './nowhere')).toMatchObject({ exit: 2, err: expect.stringContaining('is not there') });
+    expect(await cli('importance', results, '--objective', 'loss')).toMatchObject({
+      exit: 2,
+      err: expect.stringContaining('It has: val_accuracy'),
+    });
+  });
+});
