@@ -13,6 +13,8 @@ export interface DevServerOptions {
   /** Wanted ports; a taken one is replaced by a free one. */
   readonly port?: number;
   readonly uiPort?: number;
+  /** The wanted port or none: waits up to a minute for it. For a server that takes the place of one whose clients are still there. */
+  readonly mustHavePort?: boolean;
   readonly isHeadless?: boolean;
 }
 
@@ -34,6 +36,7 @@ const READY_TIMEOUT_MS = 60_000;
  */
 export async function startDevServer(options: DevServerOptions): Promise<DevServer> {
   mkdirSync(path.dirname(options.dbFile), { recursive: true });
+  if (options.mustHavePort) await untilFree(options.port ?? 0);
   const [port, uiPort, httpPort, metricsPort] = await freePorts([options.port ?? 0, options.uiPort ?? 0, 0, 0]);
   const log = openSync(options.logFile, 'a');
   const args = [
@@ -117,6 +120,21 @@ async function freePorts(wanted: readonly number[]): Promise<number[]> {
   const ports = held.map((server) => (server.address() as { port: number }).port);
   await Promise.all(held.map((server) => new Promise((resolve) => server.close(resolve))));
   return ports;
+}
+
+/** Waits for a port that something (a connection that was given this number for its own end, say) holds for the moment. */
+async function untilFree(port: number): Promise<void> {
+  const end = Date.now() + READY_TIMEOUT_MS;
+  for (;;) {
+    try {
+      const held = await hold(port);
+      await new Promise((resolve) => held.close(resolve));
+      return;
+    } catch (error) {
+      if (Date.now() > end) throw new Error(`Port ${port} is still in use after a minute; \`ss -ltnp\` shows by whom.`, { cause: error });
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
 }
 
 function hold(port: number) {

@@ -61,14 +61,15 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
 
   it('has the same table after 5 kills of an agent: an attempt is started once, a lost one is followed by another', async () => {
     await lab.start('agent-kills', lab.campaign({ ...training('agent-kills.log', 1), budget: { trials: 60 } }));
-    const completed = async () => (await lab.rows('agent-kills')).filter((row) => row.state === 'completed').length;
     for (let kills = 0; kills < 5; kills += 1) {
       // Three agents in a row that finish nothing would open the circuit breaker, as they should.
-      const before = await completed();
-      await eventually(async () => (await completed()) > before, 120, 'a finished trial');
+      const agent = await eventually(
+        () => lab.agents().find((each) => lab.finishedBy(each) > 0),
+        120,
+        'an agent that has finished a trial',
+      );
       await sleep(random() * 1500);
-      const pid = await eventually(() => lab.agentPids()[0], 60, 'an agent');
-      process.kill(pid, 'SIGKILL');
+      process.kill(agent.pid, 'SIGKILL');
     }
     const result = await lab.result('agent-kills', 300);
     expect(result.counts).toMatchObject({ completed: 60, failed: 0 });
@@ -80,6 +81,6 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
   }, 400_000);
 
   it('leaves no agent behind', async () => {
-    await eventually(() => lab.agentPids().length === 0, 60, 'the end of all agents');
+    await eventually(() => lab.agents().length === 0, 60, 'the end of all agents');
   });
 });

@@ -89,7 +89,7 @@ describe.runIf(hasTorch)(`the smoke campaign with agents and trainings killed at
       const pid = await eventually(() => (isOver ? -1 : trainings()[0]), 300, 'a training with a checkpoint');
       if (pid === -1) break;
       await sleep(random() * 400);
-      const victim = kills === 1 ? lab.agentPids()[0] : pid;
+      const victim = kills === 1 ? lab.agents()[0]?.pid : pid;
       try {
         if (victim !== undefined) process.kill(victim, 'SIGKILL');
       } catch {

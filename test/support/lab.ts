@@ -38,7 +38,9 @@ export interface Lab {
   /** SIGKILL, then a new server on the same file and port. */
   bounceServer(): Promise<void>;
   /** Processes of running agents, found by their heartbeats. */
-  agentPids(): number[];
+  agents(): { readonly pid: number; readonly launch: string; readonly pilot: string }[];
+  /** Trials that this pilot has brought to an end. */
+  finishedBy(agent: { readonly launch: string; readonly pilot: string }): number;
   campaign(change: object): object;
   start(id: string, source: object): Promise<void>;
   result(id: string, seconds: number): Promise<CampaignResult>;
@@ -99,23 +101,28 @@ export async function startLab(options: { readonly slots: number }): Promise<Lab
     async bounceServer() {
       server.kill();
       await server.exited;
-      server = await startDevServer({ ...serverOptions, port });
+      server = await startDevServer({ ...serverOptions, port, mustHavePort: true });
       await connection.close();
       connection = await connect();
       client = new Client({ connection });
     },
-    agentPids() {
+    agents() {
       const results = path.join(folder, 'results');
-      const pids: number[] = [];
+      const agents: { pid: number; launch: string; pilot: string }[] = [];
       for (const launch of list(results)) {
         for (const pilot of list(path.join(results, launch, 'pilots'))) {
           for (const file of list(path.join(results, launch, 'pilots', pilot)).filter((name) => name.startsWith('heartbeat'))) {
             const beat = JSON.parse(readFileSync(path.join(results, launch, 'pilots', pilot, file), 'utf8'));
-            if (beat.state !== 'ended' && isAlive(beat.pid)) pids.push(beat.pid);
+            if (beat.state !== 'ended' && isAlive(beat.pid)) agents.push({ pid: beat.pid, launch, pilot });
           }
         }
       }
-      return pids;
+      return agents;
+    },
+    finishedBy({ launch, pilot }) {
+      const spool = path.join(folder, 'results', launch, 'spool');
+      const records = ['done', 'collected'].flatMap((name) => list(path.join(spool, name)).map((file) => path.join(spool, name, file)));
+      return records.filter((file) => file.endsWith('.json') && pilotOf(file) === pilot).length;
     },
     campaign: (change) => ({
       version: 1,
@@ -157,7 +164,7 @@ export async function startLab(options: { readonly slots: number }): Promise<Lab
         .filter((line) => line !== ''),
     async close() {
       if (worker !== undefined && worker.exitCode === null && worker.signalCode === null) await lab.killWorker();
-      for (const pid of lab.agentPids()) process.kill(pid, 'SIGKILL');
+      for (const { pid } of lab.agents()) process.kill(pid, 'SIGKILL');
       await connection.close();
       await server.stop();
       rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
@@ -173,6 +180,15 @@ function list(folder: string): string[] {
     return readdirSync(folder);
   } catch {
     return [];
+  }
+}
+
+/** A record's pilot; undefined for a file that is being moved or written at this moment. */
+function pilotOf(file: string): string | undefined {
+  try {
+    return (JSON.parse(readFileSync(file, 'utf8')) as { pilot?: string }).pilot;
+  } catch {
+    return undefined;
   }
 }
 
