@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { enqueue, setBudget, setConcurrency } from './change-commands.ts';
+import type { CompareOptions } from './compare.ts';
 import { endpointCommand, endpointIo } from './endpoint.ts';
 import { EXIT_CODES, type Exit } from './exit-codes.ts';
 import type { ImportanceOptions } from './importance.ts';
@@ -157,6 +158,13 @@ function lookAt(add: Add, io: CliIo): void {
     .option('--objective <metric>', 'of several objectives')
     .option('--space <file>', 'the search space, for a table without its campaign.json');
   add(
+    'compare <campaign...>',
+    'campaigns with the same objective, at equal trials and hours, and where their settings differ; results folders need no server',
+    async (names: string[], options: CompareOptions) => (await import('./compare.ts')).compare(names, options, io),
+  )
+    .option('--optimum <value>', 'regret is measured from here (default: the best of all)', finite)
+    .option('--direction <way>', 'minimize or maximize, for a table without its campaign');
+  add(
     'report [campaign]',
     'make tables, summary and report.html again from the history',
     (name: string | undefined, options: { out?: string }) => report(name, options, io),
@@ -213,6 +221,12 @@ function addConnection(command: Command): void {
     const here = work.devServerAddress(process.env);
     if (here !== undefined) process.env.TEMPORAL_ADDRESS = here;
   });
+}
+
+function finite(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError(`"${text}" is no number.`);
+  return value;
 }
 
 function positive(text: string): number {

@@ -138,6 +138,10 @@ describe('a campaign from the command line', () => {
     const asked = await cliJson<{ parameters: object[] }>('importance', 'plain-1');
     expect(asked.parameters).toMatchObject([{ name: 'x', share: 1 }]);
     expect(await cliJson('importance', out)).toEqual(asked);
+    const compared = await cliJson<{ campaigns: { end: object }[]; differences: object[] }>('compare', 'plain-1', out);
+    expect(compared.campaigns[0]?.end).toMatchObject({ trials: 6, regret: 0 });
+    expect(compared.campaigns[1]).toEqual(compared.campaigns[0]);
+    expect(compared.differences).toEqual([]);
   });
 
   it('that has spent its budget cannot be resumed: exit 4', async () => {
