@@ -31,6 +31,13 @@ export interface DevServer {
 const READY_TIMEOUT_MS = 60_000;
 
 /**
+ * The server reads each of its internal queues at most 20 times a second by default (`history.*ProcessorMaxPollRPS`, dynamic configuration), which
+ * makes every signal, child start and activity wait some 35 ms for its turn. A development server has one shard and no neighbours: without the
+ * pause a freed slot is filled again in 0.15 s in place of 0.39 s (measured).
+ */
+const DYNAMIC_CONFIG = ['history.transferProcessorMaxPollRPS=1000', 'history.timerProcessorMaxPollRPS=1000'];
+
+/**
  * Starts Temporal's development server on loopback with its data in a file. WAL and synchronous=NORMAL give four to six times the throughput
  * and still survive the death of the process; only a power cut may lose the last moments.
  */
@@ -62,6 +69,7 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
     '--log-level',
     'error',
   );
+  for (const setting of DYNAMIC_CONFIG) args.push('--dynamic-config-value', setting);
   for (const flag of searchAttributeFlags()) args.push('--search-attribute', flag);
   // A group of its own: Ctrl-C in the terminal reaches us first, and we stop worker and server in order.
   const child = spawn(options.binary, args, { stdio: ['ignore', log, log], detached: true });
