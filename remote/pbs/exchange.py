@@ -4,8 +4,8 @@
     python3 exchange.py STATE_FOLDER < request.json > answer
 
 Runs on the login node (standard library only, Python 3.6 or newer). STATE_FOLDER/launches holds one file a campaign: what a look watches. The
-request holds, all optional and done in this order: prepare, acks, orders, submit, cancel, settle, look, close, inspect. The answer is one line
-"holdfast BYTES SHA256" and then that many bytes of JSON, so that nothing cut or mixed is ever taken for an answer. The protocol of the spool
+request holds, all optional and done in this order: prepare, acks, orders, maintenance, submit, cancel, settle, look, close, fetch, inspect. The
+answer is one line "holdfast BYTES SHA256" and then that many bytes of JSON, so that nothing cut or mixed is ever taken for an answer. The protocol of the spool
 is told in docs/spool.md.
 """
 
@@ -31,6 +31,7 @@ Json = Dict[str, Any]
 HERE = os.path.dirname(os.path.abspath(__file__))
 FULL_ID = re.compile(r"^\d+(\[\d*\])?\.[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")
 ATTEMPT = re.compile(r"^trial-\d{4,}\.[1-9]\d*$")
+MAINTENANCE_WORDS = re.compile(r"maintenance|downtime|outage|unavailable|\bPM\b")
 RECORD_LIMIT = 256 * 1024
 LOCK_SECONDS_ELSEWHERE = 1800
 SUBMIT_WAIT_SECONDS = 50
@@ -89,9 +90,9 @@ def age_seconds(path: str) -> Optional[float]:
         return None
 
 
-def call(words: List[str], seconds: float) -> Json:
+def call(words: List[str], seconds: float, extra: Optional[Dict[str, str]] = None) -> Json:
     """Runs a PBS command with a hard end: a hung server hangs every command. `exit` is 124 when it was ended, 127 when there is none."""
-    env = dict(os.environ, TZ="UTC")
+    env = dict(os.environ, TZ="UTC", **(extra or {}))
     try:
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, start_new_session=True
@@ -259,6 +260,8 @@ class Exchange:
             self.load()
             answer["acks"] = [self.ack(each) for each in self.request.get("acks", [])]
             answer["orders"] = [self.order(each) for each in self.request.get("orders", [])]
+            if "maintenance" in self.request:
+                answer["maintenance"] = self.maintenance(self.request["maintenance"])
             answer["submit"] = [self.submit(each) for each in self.request.get("submit", [])]
             answer["cancel"] = [self.cancel(each) for each in self.request.get("cancel", [])]
             answer["settle"] = [self.settle(each) for each in self.request.get("settle", [])]
@@ -390,6 +393,25 @@ class Exchange:
 
     # -- jobs
 
+    def maintenance(self, each: Json) -> Json:
+        """Reservations ahead and messages of the day; of a pilot, whether it is there already and how long it would run."""
+        # The client prints times in its own zone and language without naming them.
+        command = each.get("command")
+        found = call([str(command), "-f"], self.settings.command_seconds, {"LC_ALL": "C"}) if command else None
+        lines = (read_text(str(each.get("motd", "/etc/motd"))) or "").splitlines()
+        told = [line.strip()[:200] for line in lines if MAINTENANCE_WORDS.search(line)][:5]
+        launch = self.launches.get(str(each.get("campaign")))
+        pilot = None  # type: Optional[Json]
+        if launch is not None:
+            shape = launch.record["pilot"]
+            pilot = {
+                "is_made": launch.pilot(str(each["pilot"])).about is not None,
+                "walltime_seconds": shape["walltime_seconds"],
+                "least_seconds": shape.get("least_seconds"),
+                "across_maintenance": bool(shape.get("across_maintenance")),
+            }
+        return {"clock": time.time(), "reservations": found, "motd": told, "pilot": pilot}
+
     def submit(self, each: Json) -> Json:
         launch = self.launches.get(str(each["campaign"]))
         if launch is None:
@@ -435,6 +457,8 @@ class Exchange:
             "version": 1, "pilot": pilot.name, "campaign": launch.campaign, "key": pilot.key(), "nodes": nodes,
             "walltime_seconds": walltime, "slots": nodes * int(defaults["slots_per_node"]), "user": self.user,
         }
+        if each.get("note"):
+            about["note"] = str(each["note"])[:300]
         write_whole(pilot.file("pilot.json"), json.dumps(about))
         pilot.about = about
 

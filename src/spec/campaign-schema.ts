@@ -2,7 +2,18 @@ import * as z from 'zod';
 import { commandWords } from './command-words.ts';
 import { globusBlockSchema } from './globus-settings.ts';
 import { llmSchema } from './llm-settings.ts';
-import { countFromZero, duration, environment, integer, number, positiveInteger, positiveNumber, size, text } from './scalars.ts';
+import {
+  countFromZero,
+  duration,
+  environment,
+  integer,
+  number,
+  positiveInteger,
+  positiveNumber,
+  readInstant,
+  size,
+  text,
+} from './scalars.ts';
 import { section } from './section.ts';
 import { parameterValue, searchSpaceSchema } from './space-schema.ts';
 
@@ -69,8 +80,7 @@ const instant = z
   .string()
   .transform((value, context) => {
     const isDay = /^\d{4}-\d{2}-\d{2}$/.test(value);
-    const isInstant = /^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})$/.test(value);
-    const milliseconds = isDay ? Date.parse(`${value}T23:59:59Z`) : isInstant ? Date.parse(value.replace(' ', 'T')) : Number.NaN;
+    const milliseconds = isDay ? Date.parse(`${value}T23:59:59Z`) : (readInstant(value) ?? Number.NaN);
     if (Number.isNaN(milliseconds)) {
       context.addIssue({
         code: 'custom',

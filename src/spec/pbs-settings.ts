@@ -9,6 +9,10 @@ export const pbsSettingsShape = {
   project: text().exactOptional().meta({ description: 'The same as account' }),
   walltime: duration().exactOptional().meta({ description: 'Of one job; absent: the longest that the queue takes' }),
   nodes: positiveInteger().exactOptional().meta({ description: 'Nodes of one pilot; absent: the fewest that the queue takes' }),
+  across_maintenance: z
+    .boolean()
+    .exactOptional()
+    .meta({ description: 'Submit pilots whose walltime crosses a maintenance too; PBS starts them after it' }),
   mode: z.enum(['pilot', 'job']).default('pilot').meta({ description: 'pilot: one job runs many trials; job: one job per trial' }),
   max_pilots: positiveInteger().exactOptional().meta({ description: 'Jobs at once; never above what the queue allows' }),
   prefetch: countFromZero().exactOptional().meta({ description: 'Attempts that wait in the spool; absent: a tenth of the slots' }),

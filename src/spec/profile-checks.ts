@@ -31,6 +31,10 @@ function checkPbs(profile: PbsProfile): Problem[] {
         problems.push({ path: ['queues', index, at], what: `min ${range.min} is above max ${range.max}`, next: 'Swap them?' });
     }
   });
+  profile.maintenance?.windows.forEach(({ from, until }, index) => {
+    if (from >= until)
+      problems.push({ path: ['maintenance', 'windows', index], what: 'ends before it begins', next: 'Swap from and until?' });
+  });
   const { cpus, perNode } = profile.slots;
   if (cpus !== undefined && cpus.length !== perNode) {
     problems.push({ path: ['slots', 'cpus'], what: `has ${cpus.length} lists for ${perNode} slots`, next: 'Give one list per slot.' });

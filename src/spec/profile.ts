@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { sshSettings } from '../ssh/settings.ts';
-import { countFromZero, day, duration, environment, positiveInteger, positiveNumber, text, textList } from './scalars.ts';
+import { countFromZero, day, duration, environment, instant, positiveInteger, positiveNumber, text, textList } from './scalars.ts';
 import { section, strict } from './section.ts';
 
 /** Facts of one system that change from time to time, as dated YAML under config/systems: never code, never in a history. */
@@ -85,7 +85,18 @@ const pbsProfile = section({
   launcher: text().exactOptional().meta({ description: 'Starts one agent per node, like "mpiexec -n {nodes} --ppn 1"; absent: pbsdsh' }),
   poll_seconds: positiveNumber().default(60),
   maintenance: section({
-    command: text().exactOptional().meta({ description: 'Shows reservations ahead' }),
+    command: text().exactOptional().meta({ description: 'Shows reservations ahead; asked with -f before a pilot is submitted' }),
+    motd: text().default('/etc/motd').meta({ description: 'File of the login node; doctor shows its lines about maintenance' }),
+    nodes: positiveInteger().exactOptional().meta({
+      description: "Maintenance reservations of at least so many nodes close the system; absent: three quarters of the largest queue's",
+    }),
+    windows: z
+      .array(section({ from: instant(), until: instant(), what: text().default('maintenance') }))
+      .default([])
+      .meta({ description: 'Times in which the system is closed, where the command does not show them' }),
+    useful: duration()
+      .prefault('30m')
+      .meta({ description: 'A pilot is shortened to no less than this before a closed time; below it waits' }),
     note: text().exactOptional(),
   }).exactOptional(),
 });

@@ -40,6 +40,30 @@ export const duration = () =>
 /** Day or instant in ISO 8601, with its zone where it is an instant; kept as text. */
 export const day = () => z.string().regex(/^\d{4}-\d{2}-\d{2}$/, 'must be a day like 2026-08-19');
 
+/** Milliseconds since the epoch of `2026-12-20T18:00:00Z` or `2026-12-20 12:00-06:00`; undefined without a zone. */
+export function readInstant(value: string): number | undefined {
+  if (!/^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})$/.test(value)) return undefined;
+  const milliseconds = Date.parse(value.replace(' ', 'T'));
+  return Number.isNaN(milliseconds) ? undefined : milliseconds;
+}
+
+/** Seconds since the epoch, from an instant with its zone. */
+export const instant = () =>
+  z
+    .string()
+    .transform((value, context) => {
+      const milliseconds = readInstant(value);
+      if (milliseconds === undefined) {
+        context.addIssue({
+          code: 'custom',
+          message: `is ${JSON.stringify(value)}, but must be an instant with its zone like 2026-12-20T18:00:00Z`,
+        });
+        return z.NEVER;
+      }
+      return milliseconds / 1000;
+    })
+    .meta({ description: 'Instant with its zone, ISO 8601' });
+
 /** Values of environment variables: numbers and booleans become text. */
 export const environment = () =>
   z.record(

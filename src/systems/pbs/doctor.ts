@@ -2,6 +2,9 @@ import type { PbsProfile } from '../../spec/profile.ts';
 import type { SshFinding } from '../../ssh/doctor.ts';
 import { compareQueues } from './compare-queues.ts';
 import type { PbsDriver } from './driver.ts';
+import type { RemoteMaintenance } from './exchange.ts';
+import { closedTimes, describeClosed } from './maintenance.ts';
+import { reservationsOf } from './maintenance-wait.ts';
 import { readPbsText } from './qstat-text.ts';
 import { type LiveQueue, readQueues } from './queues.ts';
 
@@ -10,13 +13,16 @@ interface SiteAnswer {
   readonly queues: readonly LiveQueue[];
   /** `job_history_enable` of the server; undefined when it does not say. */
   readonly history: string | undefined;
+  readonly maintenance: RemoteMaintenance | undefined;
 }
 
 interface Check {
   readonly id: string;
   readonly title: string;
-  readonly judge: (site: SiteAnswer) => Pick<SshFinding, 'status' | 'found' | 'advice'>;
+  readonly judge: (site: SiteAnswer) => Judged;
 }
+
+type Judged = Pick<SshFinding, 'status' | 'found' | 'advice'>;
 
 /** Questions about one PBS site, all read from one exchange. */
 const CHECKS: readonly Check[] = [
@@ -58,6 +64,7 @@ const CHECKS: readonly Check[] = [
       return { status: 'ok', found: `${queue.name} is open` };
     },
   },
+  { id: 'pbs-maintenance', title: 'Maintenance', judge: judgeMaintenance },
   {
     id: 'pbs-profile',
     title: 'Profile beside the site',
@@ -74,11 +81,38 @@ const CHECKS: readonly Check[] = [
   },
 ];
 
+function judgeMaintenance({ profile, maintenance }: SiteAnswer): Judged {
+  const command = profile.maintenance?.command;
+  if (maintenance === undefined || (command === undefined && profile.maintenance?.windows.length === 0))
+    return { status: 'skip', found: 'the profile names no way to see it', advice: 'Add maintenance: {command: pbs_rstat} to the profile.' };
+  const { reservations, motd, clock } = maintenance;
+  const said = motd.map((line) => `${profile.maintenance?.motd ?? '/etc/motd'}: ${line}`);
+  if (reservations !== null && (reservations.exit !== 0 || reservations.stderr.trim() !== '')) {
+    const words = reservations.stderr.trim().split('\n').at(-1) ?? '';
+    return {
+      status: 'warn',
+      found: [`${command} -f ended with ${reservations.exit}${words ? ` (${words})` : ''}`, ...said].join('; '),
+      advice: 'Put what the site announces into maintenance.windows of the profile: pilots are then kept out of it.',
+    };
+  }
+  const ahead = closedTimes(profile, reservationsOf(maintenance)).filter(({ endSeconds }) => endSeconds > clock);
+  const found = [...ahead.map(describeClosed), ...said].join('; ');
+  if (found === '') return { status: 'ok', found: 'none ahead' };
+  return {
+    status: 'warn',
+    found,
+    advice:
+      ahead.length > 0
+        ? 'Nothing to do: pilots are shortened before it or wait until it is over.'
+        : 'Only the message of the day says so: put it into maintenance.windows of the profile and pilots are kept out of it.',
+  };
+}
+
 /** Asks the site once and judges each row. Never throws: a site that does not answer is the one finding `pbs-server`. */
 export async function diagnosePbs(profile: PbsProfile, driver: Pick<PbsDriver, 'inspect'>): Promise<SshFinding[]> {
   const server = { id: 'pbs-server', title: 'PBS server' };
   try {
-    const { queues, server: told } = await driver.inspect();
+    const { queues, server: told, maintenance } = await driver.inspect();
     const listing = readPbsText(queues.stdout, 'queue');
     if (queues.exit !== 0 || !listing.isComplete) {
       const words = queues.stderr.trim().slice(0, 200);
@@ -92,7 +126,7 @@ export async function diagnosePbs(profile: PbsProfile, driver: Pick<PbsDriver, '
       ];
     }
     const history = /^\s*job_history_enable = (\w+)$/m.exec(told.stdout)?.[1];
-    const site: SiteAnswer = { profile, queues: readQueues(listing), history };
+    const site: SiteAnswer = { profile, queues: readQueues(listing), history, maintenance };
     return [
       { ...server, status: 'ok', found: `${site.queues.length} queues` },
       ...CHECKS.map(({ id, title, judge }) => ({ id, title, ...judge(site) })),

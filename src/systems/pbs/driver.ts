@@ -25,6 +25,7 @@ import { EXIT_TABLE, judgeExit } from './exit-status.ts';
 import { renderJob } from './job-script.ts';
 import { type AskedPilot, judgePilots, judgeSubmission, LOST_RULE, type LostRule, type Missing } from './judge-pilots.ts';
 import { launchRecord } from './launch-record.ts';
+import { fitBeforeMaintenance, maintenanceQuestion } from './maintenance-wait.ts';
 import { newsOf } from './news.ts';
 import { shapeOf } from './shape.ts';
 
@@ -42,12 +43,14 @@ export interface PbsDriverOptions {
   readonly closeSeconds?: number;
 }
 
+export type SiteInspection = NonNullable<ExchangeAnswer['inspect']> & Pick<ExchangeAnswer, 'maintenance'>;
+
 export interface PbsDriver extends SystemDriver {
   readonly kind: 'pbs';
   /** Remote commands so far. */
   readonly commands: () => number;
-  /** `qstat -Qf` and `qstat -Bf` now. */
-  inspect(): Promise<NonNullable<ExchangeAnswer['inspect']>>;
+  /** `qstat -Qf`, `qstat -Bf`, reservations and the message of the day, now. */
+  inspect(): Promise<SiteInspection>;
 }
 
 /** Exit statuses of qsub after which there is certainly no job. */
@@ -170,7 +173,13 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
         campaign: plan.campaign,
         launch: plan.launch,
         directory,
-        pilot: { nodes: shape.nodes, walltime_seconds: shape.walltimeSeconds, slots_per_node: shape.slotsPerNode },
+        pilot: {
+          nodes: shape.nodes,
+          walltime_seconds: shape.walltimeSeconds,
+          slots_per_node: shape.slotsPerNode,
+          least_seconds: shape.leastSeconds,
+          across_maintenance: shape.acrossMaintenance,
+        },
       },
     };
     progress(`launch folder ${directory}`);
@@ -223,13 +232,17 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
   }
 
   async function startPilot(request: PilotRequest): Promise<PilotStart> {
+    const fit = await fitBeforeMaintenance(profile, request, async (question) => (await certain({ maintenance: question })).maintenance);
+    if (fit.kind === 'wait') return fit;
+    const walltimeSeconds = fit.walltimeSeconds ?? request.walltimeSeconds;
     const result = await exchange.run({
       submit: [
         {
           campaign: request.campaign,
           pilot: request.pilot,
           ...(request.nodes === undefined ? {} : { nodes: request.nodes }),
-          ...(request.walltimeSeconds === undefined ? {} : { walltime_seconds: request.walltimeSeconds }),
+          ...(walltimeSeconds === undefined ? {} : { walltime_seconds: walltimeSeconds }),
+          ...(fit.note === undefined ? {} : { note: fit.note }),
           certain_exits: CERTAIN_EXITS,
         },
       ],
@@ -342,9 +355,9 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
     collect,
     closeLaunch,
     async inspect() {
-      const found = (await certain({ inspect: true })).inspect;
-      if (!found) throw new DriverError('transport', 'HF-PBS-ANSWER', `system ${name} answered without its queues. Try again.`);
-      return found;
+      const { inspect, maintenance } = await certain({ inspect: true, maintenance: maintenanceQuestion(profile) });
+      if (!inspect) throw new DriverError('transport', 'HF-PBS-ANSWER', `system ${name} answered without its queues. Try again.`);
+      return { ...inspect, maintenance };
     },
   };
 }

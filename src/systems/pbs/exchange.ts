@@ -15,12 +15,16 @@ export interface ExchangeRequest {
     readonly pilot: string;
     readonly nodes?: number;
     readonly walltime_seconds?: number;
+    /** Why its walltime is not the campaign's. */
+    readonly note?: string;
     readonly certain_exits: readonly number[];
   }[];
   readonly cancel?: readonly { readonly campaign: string; readonly pilot: string; readonly reason: string }[];
   readonly settle?: readonly { readonly campaign: string; readonly pilot: string; readonly end: PilotEnd }[];
   readonly look?: { readonly pilots: readonly string[]; readonly collect_bytes?: number };
   readonly close?: string;
+  /** Reservations and messages of the day, and what is known of a pilot that may be submitted. */
+  readonly maintenance?: { readonly command?: string; readonly motd: string; readonly campaign?: string; readonly pilot?: string };
   readonly inspect?: true;
   readonly fetch?: { readonly campaign: string; readonly directory: string; readonly names: readonly string[]; readonly max_bytes: number };
 }
@@ -50,7 +54,7 @@ const pilotRow = z.object({
   campaign: z.string(),
   pilot: z.string(),
   key: z.string(),
-  about: z.object({ slots: z.int(), nodes: z.int(), walltime_seconds: z.number() }),
+  about: z.object({ slots: z.int(), nodes: z.int(), walltime_seconds: z.number(), note: z.string().optional() }),
   id: z.string().optional(),
   /** Seconds since the id was recorded, by the file system's clock. */
   age: z.number().nullable().optional(),
@@ -80,6 +84,24 @@ const look = z.object({
 });
 export type RemoteLook = z.output<typeof look>;
 
+const maintenance = z.object({
+  /** Clock of the login node, seconds since the epoch: reservations are compared with this one, not with ours (R23). */
+  clock: z.number(),
+  reservations: command.nullable(),
+  /** Lines of the message of the day about maintenance. */
+  motd: z.array(z.string()),
+  pilot: z
+    .object({
+      /** It was submitted before, or its submission is under way. */
+      is_made: z.boolean(),
+      walltime_seconds: z.number(),
+      least_seconds: z.number().nullable(),
+      across_maintenance: z.boolean(),
+    })
+    .nullable(),
+});
+export type RemoteMaintenance = z.output<typeof maintenance>;
+
 const answer = z.object({
   version: z.literal(1),
   host: z.string(),
@@ -102,6 +124,7 @@ const answer = z.object({
   cancel: z.array(z.object({ answer: z.string() })),
   settle: z.array(z.object({ answer: z.string(), stderr: z.string().optional() })),
   look: look.optional(),
+  maintenance: maintenance.optional(),
   close: z.object({ answer: z.string(), pilots: z.array(z.string()).optional() }).optional(),
   inspect: z.object({ queues: command, server: command }).optional(),
   fetch: z.array(remoteFile).optional(),

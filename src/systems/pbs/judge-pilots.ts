@@ -72,6 +72,9 @@ export function judgePilots(
     notices: [
       ...(scheduler.notice === undefined ? [] : [scheduler.notice]),
       ...found.flatMap(({ row, verdict }) => (verdict.notice === undefined ? [] : [`${row.pilot}: ${verdict.notice}`])),
+      ...found.flatMap(({ row, verdict }) =>
+        row.about.note === undefined || verdict.state === 'ended' ? [] : [`${row.pilot}: ${row.about.note}`],
+      ),
     ],
     isSilent: scheduler.isSilent,
   };

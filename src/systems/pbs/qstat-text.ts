@@ -10,6 +10,8 @@ const FORMS = {
   job: { heading: /^Job Id: (\S+)$/, attribute: /^ {4}([A-Za-z_][A-Za-z0-9_.-]*) = (.*)$/ },
   queue: { heading: /^Queue: (\S+)$/, attribute: /^ {4}([A-Za-z_][A-Za-z0-9_.-]*) = (.*)$/ },
   server: { heading: /^Server: (\S+)$/, attribute: /^ {4}([A-Za-z_][A-Za-z0-9_.-]*) = (.*)$/ },
+  /** `pbs_rstat -f`. */
+  reservation: { heading: /^Resv ID: (\S+)$/, attribute: /^([A-Za-z_][A-Za-z0-9_.-]*) = (.*)$/ },
   node: { heading: /^([A-Za-z0-9][A-Za-z0-9._[\]-]*)$/, attribute: /^ {5}([A-Za-z_][A-Za-z0-9_.-]*) = (.*)$/ },
 } as const satisfies Record<string, TextForm>;
 

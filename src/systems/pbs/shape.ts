@@ -9,6 +9,9 @@ export interface PilotShapeOfCampaign {
   readonly account?: string;
   readonly nodes: number;
   readonly walltimeSeconds: number;
+  /** A pilot is shortened to no less than this before a maintenance. */
+  readonly leastSeconds: number;
+  readonly acrossMaintenance: boolean;
   readonly slotsPerNode: number;
   readonly maxPilots: number;
   readonly prefetch: number;
@@ -46,6 +49,8 @@ export function shapeOf(profile: PbsProfile, settings: PbsSettings, slotsPerTria
   const isJob = settings.mode === 'job';
   const perNode = settings.slotsPerNode ?? profile.slots.perNode;
   const slotsPerNode = isJob ? slotsPerTrial : perNode;
+  const walltimeSeconds = settings.walltime ?? longestWalltime(queue, nodes);
+  const useful = Math.max(profile.maintenance?.useful ?? 0, queue.walltime.min ?? 0);
   const atOnce = queue.perUser?.queued ?? queue.perUser?.running ?? MAX_PILOTS;
   const account = settings.account;
   const place = profile.directives.place;
@@ -55,7 +60,9 @@ export function shapeOf(profile: PbsProfile, settings: PbsSettings, slotsPerTria
     queue: name,
     ...(account === undefined ? {} : { account }),
     nodes: isJob ? 1 : nodes,
-    walltimeSeconds: settings.walltime ?? longestWalltime(queue, nodes),
+    walltimeSeconds,
+    leastSeconds: Math.min(walltimeSeconds, useful),
+    acrossMaintenance: settings.acrossMaintenance ?? false,
     slotsPerNode,
     maxPilots: Math.max(1, Math.min(settings.maxPilots ?? atOnce, atOnce, profile.projectLimits?.queued ?? atOnce)),
     prefetch: settings.prefetch ?? (isJob ? 0 : Math.max(1, Math.ceil((nodes * slotsPerNode) / 10))),

@@ -1,4 +1,4 @@
-"""qsub, qstat, qdel, qselect, pbsnodes and pbsadmin of the stand-in: sends its words to server.py and prints the answer.
+"""qsub, qstat, qdel, qselect, pbsnodes, pbs_rstat and pbsadmin of the stand-in: sends its words to server.py and prints the answer.
 
 The name it is called by is the command (argv[1], given by the wrapper); PBS_STANDIN is the state folder. STATE/faults.json may hold a list of
 faults; the first one that fits is used up: {"command": "qsub", "fault": "die_after", "after": 0, "seconds": 1, "exit": 1, "stderr": "", "times": 1}
@@ -30,6 +30,10 @@ DOWN = {
     "pbsnodes": (
         1,
         "Connection refused\npbsnodes: cannot connect to server %s, error=15010\n",
+    ),
+    "pbs_rstat": (
+        162,
+        "Connection refused\npbs_rstat: cannot connect to server (errno=15010)\n",
     ),
     "pbsadmin": (1, "down %s\n"),
 }

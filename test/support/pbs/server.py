@@ -639,6 +639,29 @@ class Server:
             "",
         )
 
+    def pbs_rstat(self, request):
+        """Full form only, in the layout of OpenPBS src/cmds/pbs_rstat.c (no recorded answer was to be had)."""
+        if "-f" not in request["args"]:
+            raise Refused(2, "the stand-in knows pbs_rstat -f only")
+        text = ""
+        for each in SETTINGS.get("reservations", []):
+            hosts = SETTINGS["nodes"][: each.get("nodes", len(SETTINGS["nodes"]))]
+            pairs = [
+                ("Reserve_Name", each.get("name", "NULL")),
+                ("Reserve_Owner", f"root@{HOST}"),
+                ("reserve_state", each.get("state", "RESV_CONFIRMED")),
+                ("reserve_substate", "2"),
+                ("reserve_start", stamp(each["start"])),
+                ("reserve_end", stamp(each["end"])),
+                ("reserve_duration", str(int(each["end"] - each["start"]))),
+                ("queue", each["id"]),
+                ("Resource_List.nodect", str(len(hosts))),
+                ("resv_nodes", "+".join(f"({host}:ncpus=2)" for host in hosts)),
+                ("server", SHORT),
+            ]
+            text += f"Resv ID: {each['id']}.{HOST}\n" + "".join("{} = {}\n".format(*pair) for pair in pairs) + "\n"
+        return 0, text, ""
+
     def server_attributes(self):
         return [
             ("server_state", "Active"),

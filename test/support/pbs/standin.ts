@@ -30,11 +30,20 @@ export interface StandInSettings {
   readonly start_delay?: number;
   readonly kill_delay?: number;
   readonly orphans_submit?: boolean;
+  /** What `pbs_rstat -f` shows; seconds since the epoch, `nodes` of the stand-in's first ones (default: all). */
+  readonly reservations?: readonly {
+    readonly id: string;
+    readonly name?: string;
+    readonly start: number;
+    readonly end: number;
+    readonly nodes?: number;
+    readonly state?: string;
+  }[];
 }
 
 /** A fault of one coming command; see client.py. */
 export interface StandInFault {
-  readonly command: 'qsub' | 'qstat' | 'qdel' | 'qselect' | 'pbsnodes';
+  readonly command: 'qsub' | 'qstat' | 'qdel' | 'qselect' | 'pbsnodes' | 'pbs_rstat';
   readonly fault: 'delay' | 'hang' | 'hang_after' | 'die_before' | 'die_after' | 'drop' | 'truncate' | 'corrupt' | 'exit';
   /** Commands of this kind that go well before. */
   readonly after?: number;
@@ -84,7 +93,7 @@ const DEFAULTS = {
 };
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
-const COMMANDS = ['qsub', 'qstat', 'qdel', 'qselect', 'pbsnodes', 'pbsadmin'];
+const COMMANDS = ['qsub', 'qstat', 'qdel', 'qselect', 'pbsnodes', 'pbs_rstat', 'pbsadmin'];
 
 /** The real interpreter: a version manager's shim would cost each command 0.1 s. */
 export const realPython = execFileSync('python3', ['-c', 'import sys; print(sys.executable)'], { encoding: 'utf8' }).trim();
