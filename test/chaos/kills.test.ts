@@ -61,15 +61,14 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
 
   it('has the same table after 5 kills of an agent: an attempt is started once, a lost one is followed by another', async () => {
     await lab.start('agent-kills', lab.campaign({ ...training('agent-kills.log', 1), budget: { trials: 60 } }));
-    for (let kills = 0; kills < 5; kills += 1) {
+    const killed = new Set<number>();
+    while (killed.size < 5) {
       // Three agents in a row that finish nothing would open the circuit breaker, as they should.
-      const agent = await eventually(
-        () => lab.agents().find((each) => lab.finishedBy(each) > 0),
-        120,
-        'an agent that has finished a trial',
-      );
+      const next = () => lab.agents().find((each) => !killed.has(each.pid) && lab.finishedBy(each) > 0);
+      const { pid } = await eventually(next, 120, 'an agent that has finished a trial');
       await sleep(random() * 1500);
-      process.kill(agent.pid, 'SIGKILL');
+      process.kill(pid, 'SIGKILL');
+      killed.add(pid);
     }
     const result = await lab.result('agent-kills', 300);
     expect(result.counts).toMatchObject({ completed: 60, failed: 0 });
