@@ -111,6 +111,8 @@ def call(words: List[str], seconds: float, extra: Optional[Dict[str, str]] = Non
 
 class Settings(NamedTuple):
     user: str
+    # Our folder of this system.
+    state: str
     # A qsub that was cut off is seen by qselect, or is not there, after this long.
     settle_seconds: float
     # A lock whose owner on this computer is dead counts for this long; more than a qsub may still need.
@@ -119,12 +121,15 @@ class Settings(NamedTuple):
     command_seconds: int
     # Of qstat.
     qstat_seconds: int
+    # Least time between two qsub.
+    qsub_seconds: float
 
 
-def settings_of(request: Json) -> Settings:
+def settings_of(state: str, request: Json) -> Settings:
     user = str(request.get("user") or pwd.getpwuid(os.getuid()).pw_name)
-    times = [float(request.get(name + "_seconds", default)) for name, default in (("settle", 60), ("lock", 60), ("command", 20), ("qstat", 60))]
-    return Settings(user, times[0], times[1], int(times[2]), int(times[3]))
+    defaults = (("settle", 60), ("lock", 60), ("command", 20), ("qstat", 60), ("qsub", 5))
+    times = [float(request.get(name + "_seconds", default)) for name, default in defaults]
+    return Settings(user, os.path.abspath(state), times[0], times[1], int(times[2]), int(times[3]), times[4])
 
 
 class Launch:
@@ -213,7 +218,14 @@ class Pilot:
             pass
         return subprocess.Popen(
             ["/bin/sh", os.path.join(HERE, "submit.sh"), self.pbs, self.key(), settings.user, settled],
-            env=dict(os.environ, HOLDFAST_COMMAND_SECONDS=str(settings.command_seconds)),
+            env=dict(
+                os.environ,
+                HOLDFAST_COMMAND_SECONDS=str(settings.command_seconds),
+                HOLDFAST_PYTHON=sys.executable,
+                HOLDFAST_TOOL=os.path.join(HERE, "exchange.py"),
+                HOLDFAST_STATE=settings.state if settings.qsub_seconds > 0 else "",
+                HOLDFAST_QSUB_SECONDS=str(settings.qsub_seconds),
+            ),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )
 
@@ -238,7 +250,7 @@ class Exchange:
     def __init__(self, state: str, request: Json) -> None:
         self.state = state
         self.request = request
-        self.settings = settings_of(request)
+        self.settings = settings_of(state, request)
         self.user = self.settings.user
         self.launches = {}  # type: Dict[str, Launch]
 
@@ -743,7 +755,21 @@ def wait_for_lock(fd: int, seconds: float) -> None:
             return
 
 
+def take_turn(state: str, seconds: float) -> None:
+    """Returns when the last turn is `seconds` old; then it is ours. One at a time, by a lock that ends with its process (R7)."""
+    with open(os.path.join(state, "qsub.turn"), "a", encoding="utf-8") as turn:
+        wait_for_lock(turn.fileno(), 60)
+        mark = os.path.join(state, "qsub.last")
+        age = age_seconds(mark)
+        if age is not None:
+            time.sleep(min(seconds, max(0.0, seconds - age)))
+        write_whole(mark, "")
+
+
 def main() -> int:
+    if sys.argv[1] == "--turn":
+        take_turn(sys.argv[2], float(sys.argv[3]))
+        return 0
     extra = [folder for folder in ("/opt/pbs/bin", "/usr/pbs/bin") if os.path.isdir(folder)]
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", "/usr/bin:/bin")] + extra)
     request = json.loads(sys.stdin.buffer.read().decode("utf-8"))

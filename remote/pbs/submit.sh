@@ -99,6 +99,10 @@ if [ -e attempted ] && [ "$settled" != 1 ]; then
 fi
 # Without a history a job that has ended is seen by its claim only, which was looked for above, so an old attempt left nothing here either way.
 printf '%s\n' "$history" >history
+# Not two qsub within a few seconds on one system, whatever the number of campaigns (the site's etiquette).
+if [ -n "${HOLDFAST_STATE:-}" ]; then
+  "$HOLDFAST_PYTHON" -I "$HOLDFAST_TOOL" --turn "$HOLDFAST_STATE" "$HOLDFAST_QSUB_SECONDS" || :
+fi
 if [ -e cancelled ]; then
   : >none
   say cancelled

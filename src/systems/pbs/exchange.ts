@@ -138,9 +138,11 @@ export interface SubmitTiming {
   readonly commandSeconds: number;
   /** Hard end of qstat. */
   readonly qstatSeconds: number;
+  /** Least time between two qsub on the system, whoever asks for them (R7). */
+  readonly qsubSeconds: number;
 }
 
-export const SUBMIT_TIMING: SubmitTiming = { settleSeconds: 60, lockSeconds: 60, commandSeconds: 20, qstatSeconds: 60 };
+export const SUBMIT_TIMING: SubmitTiming = { settleSeconds: 60, lockSeconds: 60, commandSeconds: 20, qstatSeconds: 60, qsubSeconds: 5 };
 
 /** The remote step's own exit status when its tools are not there. */
 const TOOLS_MISSING = 86;
@@ -187,7 +189,7 @@ export class PbsExchange {
 
   async #once(request: ExchangeRequest, signal?: AbortSignal): Promise<Exchanged | 'tools missing'> {
     this.commands += 1;
-    const { settleSeconds, lockSeconds, commandSeconds, qstatSeconds } = this.#timing;
+    const { settleSeconds, lockSeconds, commandSeconds, qstatSeconds, qsubSeconds } = this.#timing;
     const result = await this.#shell.run(
       {
         script: 's="$HOME/.holdfast/$1"; t="$s/tools/$2/exchange.py"; [ -f "$t" ] || exit 86; exec timeout -k 10 "$3" python3 -I "$t" "$s"',
@@ -198,6 +200,7 @@ export class PbsExchange {
           lock_seconds: lockSeconds,
           command_seconds: commandSeconds,
           qstat_seconds: qstatSeconds,
+          qsub_seconds: qsubSeconds,
         }),
         timeoutSeconds: TIMEOUT_SECONDS + 20,
       },

@@ -11,7 +11,7 @@ import type { SubmitTiming } from '../../../src/systems/pbs/exchange.ts';
 import type { PbsStandIn } from './standin.ts';
 
 /** Short times, in the same order as the real ones: a qsub ends before a lock may be taken over and before an attempt counts as settled. */
-export const QUICK: SubmitTiming = { settleSeconds: 3, lockSeconds: 3, commandSeconds: 2, qstatSeconds: 3 };
+export const QUICK: SubmitTiming = { settleSeconds: 3, lockSeconds: 3, commandSeconds: 2, qstatSeconds: 3, qsubSeconds: 0.1 };
 
 /** The stand-in's site as a profile file would tell it. */
 export const STAND_IN_SITE = {

@@ -208,14 +208,14 @@ export class PbsStandIn {
       .map((line) => JSON.parse(line) as StandInEvent);
   }
 
-  /** Commands that were called, oldest first. */
-  commands(): readonly { readonly command: string; readonly fault: string; readonly args: readonly string[] }[] {
+  /** Commands that were called, oldest first; `at` in seconds since the epoch. */
+  commands(): readonly { readonly at: number; readonly command: string; readonly fault: string; readonly args: readonly string[] }[] {
     return readFileSync(join(this.directory, 'commands.log'), 'utf8')
       .split('\n')
       .filter((line) => line !== '')
       .map((line) => {
-        const [, command = '', fault = '', ...rest] = line.split(' ');
-        return { command, fault, args: JSON.parse(rest.join(' ')) as string[] };
+        const [at = '', command = '', fault = '', ...rest] = line.split(' ');
+        return { at: Number(at), command, fault, args: JSON.parse(rest.join(' ')) as string[] };
       });
   }
 

@@ -313,4 +313,18 @@ describe('what a site does', () => {
     for (let looks = 0; looks < 5; looks += 1) await driver.look({ acks: [], pilots: [], waitSeconds: 0 }, never);
     expect(driver.commands() - before).toBe(5);
   });
+
+  it('campaigns that submit at once wait for their turn: not two qsub within the pause', async () => {
+    await begin({ start_delay: 3600 });
+    const campaigns = ['camp-1', 'camp-2', 'camp-3'];
+    for (const campaign of campaigns) await driver.prepareLaunch(planOf(pbs, { campaign }), () => undefined);
+    const paced = () =>
+      createPbsDriver({ name: 'standin', profile: standInProfile(), shell: standInShell(pbs), timing: { ...QUICK, qsubSeconds: 3 } });
+    const starts = await Promise.all(campaigns.map((campaign) => paced().startPilot({ pilot: `${campaign}.p1`, campaign })));
+    expect(starts.map(({ kind }) => kind)).toEqual(['started', 'started', 'started']);
+    const times = pbs.commands().flatMap(({ command, at }) => (command === 'qsub' ? [at] : []));
+    expect(times).toHaveLength(3);
+    // The turn is taken just before qsub is started, so the machine's own delays are in the measured pause.
+    for (const index of [1, 2]) expect((times[index] as number) - (times[index - 1] as number)).toBeGreaterThan(1.5);
+  });
 });
