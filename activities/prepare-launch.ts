@@ -36,7 +36,10 @@ export function createPrepareLaunch(deps: ActivityDeps) {
         const pilots = description.kind === 'pbs' ? (prepared.capacity?.maxPilots ?? description.maxPilots) : 1;
         const prefetch = prepared.capacity?.prefetch ?? description.prefetch;
         const slots = Math.max(1, Math.floor((perPilot * pilots + prefetch) / input.spec.training.slots));
-        return { ...prepared, slots };
+        const known = input.spec.warmStart?.length ?? 0;
+        const provenance =
+          known === 0 ? prepared.provenance : { ...prepared.provenance, warm_start: `${known} results of earlier campaigns` };
+        return { ...prepared, provenance, slots };
       }),
     );
   };

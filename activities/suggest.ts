@@ -6,6 +6,7 @@ import type { LlmEvent, LlmState } from '../src/llm/proposal.ts';
 import { proposeWithLlm } from '../src/llm/propose.ts';
 import { samplerEntry } from '../src/search/registry.ts';
 import type { SamplerState, SuggestResult } from '../src/search/sampler.ts';
+import { withWarmStart } from '../src/search/warm-start.ts';
 import type { ActivityDeps } from './deps.ts';
 import { withHeartbeat } from './heartbeat.ts';
 import { createSamplerThread } from './sampler-thread.ts';
@@ -46,7 +47,9 @@ export function createSuggest(deps: ActivityDeps, tables: TableCache) {
 
   return function suggest(question: SuggestQuestion): Promise<SuggestAnswer> {
     return withHeartbeat(async (_say, signal) => {
-      const { spec, rows } = await tables.read(question.campaign, question.chain, question.tableVersion);
+      const known = await tables.read(question.campaign, question.chain, question.tableVersion);
+      const { spec } = known;
+      const rows = withWarmStart(spec, known.rows);
       const proposal = await propose(spec, rows, question, signal);
       const entry = samplerEntry(spec.sampler.type);
       const { taken, candidates } = placeProposals(entry, proposal.suggestions, question.count);
@@ -97,7 +100,7 @@ export function createSuggest(deps: ActivityDeps, tables: TableCache) {
         allowDuplicates: spec.allowDuplicates,
         ...(spec.metricConstraints === undefined ? {} : { metricConstraints: spec.metricConstraints }),
         ...(question.state?.sampler === undefined ? {} : { state: question.state.sampler }),
-        ...(question.budgetTrials === undefined ? {} : { budgetTrials: question.budgetTrials }),
+        ...(question.budgetTrials === undefined ? {} : { budgetTrials: question.budgetTrials + (spec.warmStart?.length ?? 0) }),
         ...(spec.sampler.initialPoints === undefined ? {} : { initialPoints: spec.sampler.initialPoints }),
       });
     } catch (error) {

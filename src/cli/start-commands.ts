@@ -6,6 +6,7 @@ import { TASK_QUEUE } from '../domain/ids.ts';
 import { admitCampaign } from '../spec/admit.ts';
 import { BadSpec } from '../spec/bad-spec.ts';
 import { readSource } from '../spec/source.ts';
+import { inlineWarmStart } from '../spec/warm-start.ts';
 import { plural } from '../view/format.ts';
 import { tellingOrder } from '../view/parameters.ts';
 import { CliError, type Exit } from './exit-codes.ts';
@@ -43,7 +44,7 @@ export interface RunOptions extends CommonOptions {
  */
 export async function run(file: string, options: RunOptions, io: CliIo): Promise<Exit> {
   const spec = await admitCampaign(file);
-  const { value } = readSource(file, process.cwd());
+  const value = inlineWarmStart(readSource(file, process.cwd()).value, process.cwd());
   return withClient<Exit>(async (client) => {
     const campaign = await startCampaign(client, value, spec, file, options.id);
     const hasWorker = await isPolled(client);

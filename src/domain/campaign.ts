@@ -1,4 +1,5 @@
 import type { Condition, Point, Space } from './space.ts';
+import type { PackedParams } from './trial.ts';
 
 /** An admitted campaign: what src/spec makes of the user's YAML or JSON, every default filled in. Travels through Temporal: no secrets, small. */
 export interface CampaignSpec {
@@ -17,6 +18,8 @@ export interface CampaignSpec {
   readonly llm?: LlmConfig;
   /** The user's own points, tried first. */
   readonly enqueue: readonly Point[];
+  /** Results of earlier campaigns: samplers know them from the start; they are no trials of this campaign and use nothing of its budget. */
+  readonly warmStart?: readonly KnownResult[];
   readonly training: TrainingConfig;
   readonly budget: Budget;
   readonly stop: StopRules;
@@ -55,6 +58,14 @@ export interface MetricConstraint {
   readonly metric: string;
   readonly op: '<=' | '>=';
   readonly bound: number;
+}
+
+export interface KnownResult {
+  readonly params: PackedParams;
+  /** One per objective, in their order. */
+  readonly values: readonly number[];
+  /** In the order of `metricConstraints`; null where the metric is not known. */
+  readonly constraintValues?: readonly (number | null)[];
 }
 
 export interface SamplerConfig {

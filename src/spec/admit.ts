@@ -13,6 +13,7 @@ import { isMapping, readSource, type Source, sourceFromObject, sourceFromText } 
 import { admitSpace } from './space-admit.ts';
 import { chooseSystem } from './system-choice.ts';
 import { admitTraining } from './training-admit.ts';
+import { admitWarmStart } from './warm-start.ts';
 
 export interface AdmitOptions {
   /** For `${VAR}`; default process.env. */
@@ -93,6 +94,15 @@ function assemble(
   const training = admitTraining(sections, isMapping(root.search_space) ? names : undefined, problems);
   const budget = admitBudget(sections, sampler.type, options.now ?? new Date(), problems);
   const enqueue = admitPoints(sections.enqueue, space, problems);
+  const warmStart =
+    space && objectives
+      ? admitWarmStart(
+          sections.warm_start,
+          { space, objectives, metricConstraints: sections.metric_constraints },
+          options.folder ?? process.cwd(),
+          problems,
+        )
+      : [];
   const identity = admitIdentity(sections, source, problems);
   checkPatterns(sections, problems);
   const globus = system?.kind === 'globus_compute' ? (sections.globus_compute ?? globusBlockSchema.parse({})) : undefined;
@@ -113,6 +123,7 @@ function assemble(
     ...(pruner === undefined ? {} : { pruner }),
     ...(llm === undefined ? {} : { llm }),
     enqueue,
+    ...(warmStart.length === 0 ? {} : { warmStart }),
     training,
     budget,
     stop,

@@ -16,6 +16,7 @@ import {
 } from './scalars.ts';
 import { section } from './section.ts';
 import { parameterValue, searchSpaceSchema } from './space-schema.ts';
+import { warmStartSchema } from './warm-start.ts';
 
 /** The campaign file: one schema, from which the checks, the defaults and the editors' JSON Schema are made. */
 
@@ -140,6 +141,7 @@ export const campaignShape = {
   sampler: sampler.optional().meta({ description: 'Name of a sampler, or {type: …} with its options' }),
   pruner: pruner.optional().meta({ description: 'Early stopping: {type: …, max_steps: …} with its options' }),
   llm: llmSchema.optional(),
+  warm_start: warmStartSchema.optional(),
   enqueue: z.array(z.record(z.string(), parameterValue())).optional().meta({ description: 'Your own points, tried first' }),
   allow_duplicates: z.boolean().default(false).meta({ description: 'The same point may run twice' }),
   training,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { bestQuery, statusQuery, trialsQuery } from '../../workflows/messages.ts';
+import { bestQuery, describeQuery, statusQuery, trialsQuery } from '../../workflows/messages.ts';
 import { type Engine, eventually, startEngine } from '../support/engine.ts';
 import { createScriptedDriver } from '../support/scripted-driver.ts';
 
@@ -44,6 +44,21 @@ describe('a campaign', () => {
       .catch((error: Error) => error.cause as Error);
     expect((failure as Error).message).toContain('max_iteratons');
     expect((failure as Error).message).toContain('budget.trials');
+    worker.shutdown();
+    await worker.finished;
+  });
+
+  it('with a warm start begins where the earlier one ended, and counts only trials of its own', async () => {
+    const worker = await engine.startWorker({ local: createScriptedDriver('local').driver });
+    const warm_start = Array.from({ length: 12 }, (_, i) => ({ params: { x: i / 12 }, values: { x: i / 12 } }));
+    const result = await engine.run(spec({ sampler: 'auto', warm_start, budget: { trials: 4 }, concurrency: 2 }), 'warm-1');
+    expect(result).toMatchObject({ status: 'completed', counts: { total: 4, completed: 4 } });
+    const handle = engine.client.workflow.getHandle('warm-1');
+    const { rows } = await handle.query(trialsQuery);
+    expect(rows.map(({ number, origin }) => [number, origin])).toEqual([1, 2, 3, 4].map((number) => [number, 'gp']));
+    // Without it, the first points are a design over the whole of 0 to 1.
+    expect(rows[0]?.params.x).toBeGreaterThan(0.85);
+    expect((await handle.query(describeQuery)).provenance.warm_start).toBe('12 results of earlier campaigns');
     worker.shutdown();
     await worker.finished;
   });
