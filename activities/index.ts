@@ -1,4 +1,5 @@
 import { createAdmitCampaign } from './admit-campaign.ts';
+import { createCheckHealth } from './check-health.ts';
 import type { ActivityDeps } from './deps.ts';
 import { createEnsureSystem } from './ensure-system.ts';
 import { findLostTrials } from './find-lost-trials.ts';
@@ -22,6 +23,7 @@ export function createActivities(deps: ActivityDeps) {
     prepareLaunch: createPrepareLaunch(deps),
     ...createOrders(deps),
     look: createLook(deps),
+    checkHealth: createCheckHealth(deps),
     writeReport: createWriteReport(deps),
   };
 }

@@ -72,3 +72,13 @@ export const { guardSystem } = proxyActivities<Activities>({
   cancellationType: ActivityCancellationType.TRY_CANCEL,
   retry: { initialInterval: '5 seconds', maximumInterval: '30 seconds' },
 });
+
+/** The scheduled check of a system: a worker that does not come in time is a finding, so it is not waited for. */
+export function healthOn(system: string, patienceSeconds: number) {
+  return proxyActivities<Activities>({
+    taskQueue: systemTaskQueue(system),
+    scheduleToCloseTimeout: patienceSeconds * 1000,
+    heartbeatTimeout: '15 seconds',
+    retry: { initialInterval: '1 second', maximumInterval: '30 seconds', nonRetryableErrorTypes: FINAL },
+  });
+}

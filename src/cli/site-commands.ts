@@ -6,6 +6,7 @@ import type { DataOptions } from './data.ts';
 import type { DeployOptions } from './deploy.ts';
 import type { DiagnosisKind, DiagOptions } from './diag.ts';
 import { CliError, type Exit } from './exit-codes.ts';
+import type { HealthOptions } from './health.ts';
 import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
 import type { LoginOptions } from './login.ts';
 import type { Add } from './program.ts';
@@ -26,6 +27,15 @@ export function siteCommands(root: Command, add: Add, io: CliIo): void {
     'checks this computer and the systems named, a line each with what to do',
     async (systems: string[], options: CommonOptions) => (await import('./doctor.ts')).doctor(systems, options, io),
   );
+  add(
+    'health [system]',
+    'the scheduled check of a system: login, endpoint, versions',
+    async (system: string | undefined, options: HealthOptions) => (await import('./health.ts')).health(system, options, io),
+  )
+    .option('--every <time>', 'check it so often from now on: 10m, 1h')
+    .option('--off', 'check it no more')
+    .option('--now', 'check it at once and wait for the report')
+    .option('-e, --endpoint-id <uuid>', 'with --every: an endpoint to watch besides those in use');
   const systems = root.command('systems').description('profiles of systems');
   add(
     'list',
@@ -43,6 +53,12 @@ export function siteCommands(root: Command, add: Add, io: CliIo): void {
     'diff <name>',
     'a profile beside what the site says now; needs a login',
     async (name: string, options: CommonOptions) => (await import('./systems.ts')).diffSystem(name, options, io),
+    systems,
+  );
+  add(
+    'reset <name>',
+    'submit pilots again after the cause of repeated failures was mended (closes the circuit breaker)',
+    async (name: string, options: CommonOptions) => (await import('./reset-system.ts')).resetSystem(name, options, io),
     systems,
   );
   add(

@@ -1,4 +1,5 @@
 import type { CampaignSpec } from '../domain/campaign.ts';
+import type { HealthFinding } from '../domain/health.ts';
 import type { BusySlot, DoneRecord, LaunchRecord, OfferRecord } from '../domain/spool.ts';
 import type { Failure } from '../domain/trial.ts';
 
@@ -34,6 +35,12 @@ export interface SystemDriver {
 
   /** Ends everything of one campaign on the system (pilots, processes, registration) and confirms it. */
   closeLaunch(campaign: string): Promise<void>;
+
+  /**
+   * What a scheduled check finds of the system itself (login, service, versions), without running anything on it; a finding is no error. Absent: the
+   * kind has nothing that its look does not show. `endpoint`: one more to watch than those in use.
+   */
+  health?(endpoint?: string): Promise<readonly HealthFinding[]>;
 }
 
 export interface SystemDescription {

@@ -22,6 +22,7 @@ const DRIVERS: { readonly [K in Kind]: (profile: Extract<SystemProfile, { kind: 
   globus_compute: async (profile) => {
     const { createGlobusDriver } = await import('./globus/driver.ts');
     const { max, nodesPerBlock, workersPerNode } = profile.blocks;
+    const endpointId = profile.endpointId ?? process.env.HOLDFAST_ENDPOINT_ID;
     return createGlobusDriver({
       name: profile.name,
       stateDirectory: path.join(stateHome(), 'holdfast', 'systems', encodeURIComponent(profile.name)),
@@ -30,6 +31,7 @@ const DRIVERS: { readonly [K in Kind]: (profile: Extract<SystemProfile, { kind: 
       setup: profile.setup,
       env: profile.env,
       python: profile.python,
+      ...(endpointId === undefined ? {} : { endpointId }),
       ...(profile.userEndpointConfig === undefined ? {} : { userEndpointConfig: profile.userEndpointConfig }),
       ...(profile.base === undefined ? {} : { base: profile.base }),
     });

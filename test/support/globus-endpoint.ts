@@ -31,6 +31,7 @@ function rank(entry: { readonly task: StandInTask } | undefined): number {
 export class StandInEndpoint {
   readonly id = randomUUID();
   online = true;
+  version = '4.19.0';
   workers: number;
   startedAt = Date.now() / 1000;
   processId = randomUUID();

@@ -258,7 +258,7 @@ export class GlobusStandIn {
       'GET',
       /^\/v2\/endpoints\/([^/]+)$/,
       (id) =>
-        this.#withEndpoint(id, () => ({
+        this.#withEndpoint(id, (endpoint) => ({
           uuid: id,
           name: 'rig',
           display_name: 'rig',
@@ -266,7 +266,7 @@ export class GlobusStandIn {
           high_assurance: false,
           public: false,
           subscription_admin_verified: false,
-          endpoint_version: '4.19.0',
+          endpoint_version: endpoint.version,
           python_version: '3.11.7',
           hostname: 'localhost',
           local_user: 'user',

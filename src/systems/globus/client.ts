@@ -39,7 +39,7 @@ export interface GlobusClient {
 }
 
 /** The release of the Python SDK whose protocol this client speaks (globus.md, goldens). */
-const SPOKEN_RELEASE = { python_version: '3.11.7', sdk_version: '4.19.0' } as const;
+export const SPOKEN_RELEASE = { python_version: '3.11.7', sdk_version: '4.19.0' } as const;
 /** Ids per batch_status call, as the SDK asks. */
 export const STATUS_BATCH = 128;
 /** A submission waits for a cold user endpoint to start. */

@@ -12,6 +12,7 @@ import { COMPUTE_RESOURCE_SERVER } from './oauth.ts';
 import { remoteFunction } from './remote-function.ts';
 import { codePoints, packFunction, packPayload, unpackBuffers } from './serialize.ts';
 import { openTokenStore } from './token-store.ts';
+import { judgeVersions, type SeenVersions, versionsSeen } from './version-skew.ts';
 
 export type DoctorVerdict = 'OK' | 'WARN' | 'FAIL' | 'SKIP';
 
@@ -20,6 +21,8 @@ export interface DoctorFinding {
   readonly verdict: DoctorVerdict;
   readonly message: string;
   readonly fix?: string;
+  /** Versions seen, by name. */
+  readonly versions?: Readonly<Record<string, string>>;
 }
 
 export interface DoctorCheck {
@@ -28,6 +31,8 @@ export interface DoctorCheck {
   readonly title: string;
   /** offline: needs neither a login nor a network. worker: runs a task on the endpoint. */
   readonly needs: 'offline' | 'service' | 'worker';
+  /** Also a row of the scheduled health check, which runs no tasks: `login` rows once, `endpoint` rows for each endpoint in use. */
+  readonly watch?: 'login' | 'endpoint';
   readonly run: (context: DoctorContext) => Promise<DoctorFinding>;
 }
 
@@ -66,15 +71,15 @@ export const GLOBUS_CHECKS: readonly DoctorCheck[] = [
   { id: 'S4.python', title: 'Python 3.8 or newer on the worker', needs: 'worker', run: workerPython },
   { id: 'S4.project', title: 'project folder on the machine can be written', needs: 'worker', run: projectFolder },
   { id: 'TS1', title: 'logged in to Globus', needs: 'offline', run: storedLogin },
-  { id: 'TS2', title: 'login still valid', needs: 'service', run: liveLogin },
+  { id: 'TS2', title: 'login still valid', needs: 'service', watch: 'login', run: liveLogin },
   { id: 'TS3', title: 'client id and secret', needs: 'service', run: clientLogin },
   { id: 'TS4', title: 'PBS queue open', needs: 'offline', run: queueOpen },
   { id: 'TS5', title: 'account and limits at the scheduler', needs: 'offline', run: schedulerRefusals },
   { id: 'TS6', title: 'errors in the endpoint log', needs: 'offline', run: endpointErrors },
   { id: 'TS7', title: 'worker_init runs', needs: 'worker', run: workerInit },
-  { id: 'TS8', title: 'endpoint online', needs: 'service', run: endpointOnline },
-  { id: 'TS9', title: 'batch jobs of the endpoint start', needs: 'service', run: blocksStart },
-  { id: 'TS10', title: 'function and versions fit', needs: 'service', run: functionAndVersions },
+  { id: 'TS8', title: 'endpoint online', needs: 'service', watch: 'endpoint', run: endpointOnline },
+  { id: 'TS9', title: 'batch jobs of the endpoint start', needs: 'service', watch: 'endpoint', run: blocksStart },
+  { id: 'TS10', title: 'function and versions fit', needs: 'service', watch: 'endpoint', run: functionAndVersions },
   { id: 'TS11', title: 'data set there', needs: 'worker', run: (context) => dataRow(context, /does not exist/, 'holdfast data fetch') },
   { id: 'TS12', title: 'modules of the training', needs: 'worker', run: modulesRow },
   { id: 'TS13', title: 'Python environment of the worker', needs: 'worker', run: environmentRow },
@@ -103,9 +108,12 @@ export const GLOBUS_CHECKS: readonly DoctorCheck[] = [
 ];
 
 /** Runs the checks whose needs are met, in order. An error of a check is its finding, except that nothing is hidden: the message is the error's own. */
-export async function runDoctor(context: DoctorContext): Promise<(DoctorFinding & Pick<DoctorCheck, 'id' | 'title'>)[]> {
+export async function runDoctor(
+  context: DoctorContext,
+  checks: readonly DoctorCheck[] = GLOBUS_CHECKS,
+): Promise<(DoctorFinding & Pick<DoctorCheck, 'id' | 'title'>)[]> {
   const findings: (DoctorFinding & Pick<DoctorCheck, 'id' | 'title'>)[] = [];
-  for (const { id, title, needs, run } of GLOBUS_CHECKS) {
+  for (const { id, title, needs, run } of checks) {
     const finding = isMet(needs, context) ? await run(context).catch((error: unknown) => asFinding(error)) : skip(missing(needs));
     findings.push({ id, title, ...finding });
   }
@@ -269,22 +277,26 @@ async function functionAndVersions({ client, endpointId }: DoctorContext): Promi
     return fail('our function does not survive packing', 'npm ci');
   }
   if (endpointId === undefined || client === undefined) return ok('our function survives packing');
-  const [{ min_ep_version: least }, { endpoint_version: has }] = await Promise.all([client.version(), client.endpoint(endpointId)]);
+  const [service, endpoint] = await Promise.all([client.version(), client.endpoint(endpointId)]);
+  const seen: SeenVersions = {
+    api: service.api,
+    leastSdk: service.min_sdk_version,
+    leastEndpoint: service.min_ep_version,
+    endpoint: endpoint.endpoint_version ?? undefined,
+    endpointPython: endpoint.python_version ?? undefined,
+  };
   const allowed = await client.allowedFunctions(endpointId).catch(() => undefined);
-  if (allowed?.restricted)
-    return warn(
-      `the endpoint allows ${allowed.functions?.length ?? 0} functions only; ours must be among them`,
-      'holdfast diag connectivity -e ID',
-    );
-  if (least && has && older(has, least))
-    return fail(`endpoint ${has} is older than the service's least ${least}`, 'pip install --upgrade globus-compute-endpoint');
-  return ok(`endpoint ${has ?? 'of unknown version'}, our function fits`);
-}
-
-function older(has: string, least: string): boolean {
-  const [a, b] = [has, least].map((version) => version.split('.').map(Number)) as [number[], number[]];
-  const at = b.findIndex((part, index) => part !== (a[index] ?? 0));
-  return at >= 0 && (a[at] ?? 0) < (b[at] ?? 0);
+  const skew = judgeVersions(seen);
+  const versions = versionsSeen(seen);
+  if (allowed?.restricted && skew.verdict !== 'FAIL')
+    return {
+      ...warn(
+        `the endpoint allows ${allowed.functions?.length ?? 0} functions only; ours must be among them`,
+        'holdfast diag connectivity -e ID',
+      ),
+      versions,
+    };
+  return { ...skew, versions };
 }
 
 async function dataRow(context: DoctorContext, match: RegExp, fix: string): Promise<DoctorFinding> {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { DoneRecord } from '../../domain/spool.ts';
 import { DriverError, type LookRequest, type LookResult, type SentOrders, type SystemDriver, type SystemOrder } from '../driver.ts';
 import { aliveAnswer, stopAnswer } from './answers.ts';
+import { AUTH_METHODS } from './authorizer.ts';
 import type { CampaignFacts } from './campaign-facts.ts';
 import { factsStore } from './campaign-facts.ts';
 import { type CampaignLook, type CampaignWatch, lookAtCampaign, newWatch, sendStops, watchNotices } from './campaign-watch.ts';
@@ -13,6 +14,7 @@ import { holdState } from './hold-state.ts';
 import { DEFAULT_TIMES, type GlobusDriverOptions, INLINE_BYTES } from './options.ts';
 import { openGroup, prepareLaunch } from './prepare-launch.ts';
 import { type SubmitContext, submitAttempts } from './submit-trials.ts';
+import { watchHealth } from './watch-health.ts';
 import { busySlots, nameOf, PILOT, sight } from './watch-trials.ts';
 
 /**
@@ -238,6 +240,16 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
         facts.unfetched = isFetched ? others : [...others, record];
         await store.save(facts);
       });
+    },
+
+    async health(endpoint) {
+      await ready();
+      const env = options.processEnv ?? process.env;
+      const fallback = AUTH_METHODS.find((method) => method === env.HOLDFAST_GLOBUS_AUTH) ?? 'native_client';
+      const inUse = [...campaigns.values()].map(({ endpointId, authMethod }) => ({ id: endpointId, authMethod }));
+      const configured = [options.endpointId, endpoint].flatMap((id) => (id === undefined ? [] : [{ id, authMethod: fallback }]));
+      const endpoints = new Map([...configured, ...inUse].map((watched) => [watched.id, watched]));
+      return watchHealth(connection, env, [...endpoints.values()], fallback);
     },
 
     async closeLaunch(campaign) {

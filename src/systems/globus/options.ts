@@ -15,6 +15,8 @@ export interface GlobusDriverOptions {
   readonly stateDirectory: string;
   /** Folder under which local launch folders are made when `working_dirs.local_base` is relative. */
   readonly workingFolder?: string;
+  /** The profile's endpoint: watched by the health check also while no campaign uses it. */
+  readonly endpointId?: string;
   /** Base folder on the endpoint when the campaign names none. */
   readonly base?: string;
   readonly python?: string;
