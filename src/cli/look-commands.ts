@@ -91,6 +91,11 @@ function systemLines(system: SystemStatus): string[] {
   return [
     `system  ${system.name}: ${system.running} of ${plural(system.slots, 'slot')} busy, ${system.offered} offered, ${system.queued} queued${system.utilisation === undefined ? '' : `, ${percent(system.utilisation)} of slot time used`}; login ${system.login.kind === 'ready' ? 'ready' : 'NEEDED'}`,
     ...(system.login.kind === 'needs_login' ? [`! ${system.login.message} Run: holdfast login ${system.name}`] : []),
+    ...(system.breaker.open
+      ? [
+          `! ${system.name} stopped after repeated failures: ${clip(system.breaker.evidence.at(-1) ?? '', 200)}. Mend the cause, then run: holdfast systems reset ${system.name}`,
+        ]
+      : []),
     ...system.pilots
       .filter((pilot) => pilot.state !== 'ended')
       .map((pilot) => `pilot   ${pilot.pilot} ${pilot.state} ${pilot.nativeId ?? ''} ${clip(pilot.comment ?? '', 80)}`.trimEnd()),

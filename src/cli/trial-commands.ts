@@ -161,7 +161,11 @@ export function reasons(view: TrialView, campaign: CampaignStatus, system: Syste
 function systemReasons(system: SystemStatus): string[] {
   return [
     ...(system.login.kind === 'needs_login' ? [`${system.name} needs a login: holdfast login ${system.name}`] : []),
-    ...(system.breaker.open ? [`${system.name} stopped after repeated failures: ${system.breaker.evidence.join('; ')}`] : []),
+    ...(system.breaker.open
+      ? [
+          `${system.name} stopped after repeated failures: ${system.breaker.evidence.join('; ')}. Mend the cause, then run: holdfast systems reset ${system.name}`,
+        ]
+      : []),
     `${system.name}: ${system.running} of ${system.slots} slots busy, ${system.queued} trials queued before or beside this one`,
     ...system.pilots
       .filter((pilot) => pilot.state !== 'ended')

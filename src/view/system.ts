@@ -67,7 +67,7 @@ function attention(system: SystemDetailsInput): string[] {
       : []),
     ...(system.breaker.open
       ? [
-          `**Stopped after repeated failures:** ${system.breaker.evidence.map(plain).join('; ')}. Mend the cause, then send the signal \`resetBreaker\`.`,
+          `**Stopped after repeated failures:** ${system.breaker.evidence.map(plain).join('; ')}. Mend the cause, then run \`holdfast systems reset ${system.name}\` (or send the signal \`resetBreaker\`).`,
         ]
       : []),
   ];

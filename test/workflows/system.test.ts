@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { systemWorkflowId } from '../../src/domain/ids.ts';
 import { DriverError } from '../../src/systems/driver.ts';
-import { loginDoneSignal, resetBreakerSignal, statusQuery, systemQuery, trialsQuery } from '../../workflows/messages.ts';
+import { loginDoneSignal, statusQuery, systemQuery, trialsQuery } from '../../workflows/messages.ts';
+import { cli } from '../support/cli.ts';
 import { type Engine, eventually, startEngine } from '../support/engine.ts';
 import { createScriptedDriver, type Script } from '../support/scripted-driver.ts';
 
@@ -99,7 +100,11 @@ describe('a system', () => {
       expect(system.seen.pilotStarts).toBe(started);
       isMended = true;
       clearInterval(reaper);
-      await engine.client.workflow.getHandle(systemWorkflowId('local')).signal(resetBreakerSignal);
+      vi.stubEnv('TEMPORAL_ADDRESS', engine.server.address);
+      onTestFinished(() => void vi.unstubAllEnvs());
+      expect((await cli('status', 'breaker-1')).out).toContain('then run: holdfast systems reset local');
+      expect(await cli('systems', 'reset', 'local')).toMatchObject({ exit: 0, out: expect.stringContaining('module not found') });
+      expect((await cli('systems', 'reset', 'local')).out).toContain('closed; nothing was done');
       const result = (await engine.client.workflow.getHandle('breaker-1').result()) as { counts: { completed: number } };
       expect(result.counts.completed).toBe(4);
     });
