@@ -21,6 +21,10 @@ export const globusBlockSchema = section({
       .meta({ description: 'Two more after each batch with over 80 % success, two fewer under 60 %; false: stays at the first size' }),
     job_spacing_seconds: number(z.number().nonnegative()).exactOptional().meta({ description: 'The same as spacing' }),
   }).exactOptional(),
+  live_metrics: z.boolean().exactOptional().meta({
+    description:
+      'true: steps and values of running trials are read by a small task at every look; false: never; absent: when a pruner needs them',
+  }),
   user_endpoint_config: z
     .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
     .exactOptional()
@@ -36,5 +40,7 @@ export interface GlobusSettings {
   readonly authMethod: 'native_client' | 'confidential_client' | 'client_credentials';
   readonly functionTimeoutSeconds: number;
   readonly maxRetries: number;
+  /** Absent: when the campaign has a pruner. */
+  readonly liveMetrics?: boolean;
   readonly userEndpointConfig?: Readonly<Record<string, string | number | boolean>>;
 }

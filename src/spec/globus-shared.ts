@@ -23,6 +23,13 @@ export function shareGlobus(
   const written = isMapping(root.globus_compute) ? root.globus_compute : {};
   const timeout = written.function_timeout === undefined ? undefined : globus?.functionTimeout;
   const retries = written.max_retries === undefined ? undefined : globus?.maxRetries;
+  if (globus?.liveMetrics === false && sections.pruner !== undefined) {
+    problems.push({
+      path: ['globus_compute', 'live_metrics'],
+      what: 'is false, but the pruner decides by what running trials report',
+      next: 'Remove one of them.',
+    });
+  }
   return {
     concurrency: one(
       sections.concurrency,

@@ -126,6 +126,7 @@ function globusSettings(
     authMethod: block.authMethod,
     functionTimeoutSeconds: block.functionTimeout,
     maxRetries: block.maxRetries,
+    ...(block.liveMetrics === undefined ? {} : { liveMetrics: block.liveMetrics }),
     ...(block.userEndpointConfig === undefined ? {} : { userEndpointConfig: block.userEndpointConfig }),
   };
   return { ...settings };

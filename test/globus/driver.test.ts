@@ -161,6 +161,33 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a Globus Compute system', () => {
     expect(rig.starts().filter((name) => name === 'trial-0001.1').length).toBeGreaterThan(0);
   });
 
+  it('with live_metrics on reads steps of running trials without a pruner, and with it off asks for none', async () => {
+    const looks = () =>
+      rig.service.exchanges.filter(({ path, body }) => path.endsWith('/submit') && /\\"op\\": ?\\"look\\"/.test(JSON.stringify(body)));
+    for (const liveMetrics of [true, false]) {
+      const campaign = `metrics-${liveMetrics}`;
+      const plan = rig.plan(campaign);
+      const settings = { ...plan.spec.system.settings, liveMetrics };
+      // Nothing is wrong and nothing is due in this test: what is asked is asked for metrics.
+      const driver = rig.restart({
+        stateDirectory: join(rig.folder, `state-${campaign}`),
+        times: { health: 3_600, lossCheck: 3_600, heartbeat: 0.3, agentPoll: 0.05, control: 60, close: 20 },
+      });
+      await driver.prepareLaunch({ ...plan, spec: { ...plan.spec, system: { ...plan.spec.system, settings } } }, () => undefined);
+      const before = looks().length;
+      await driver.send([{ kind: 'offer', campaign, offer: offer(campaign, 1, { x: 0.5, steps: 30, seconds: 0.1 }) }]);
+      const steps: (number | null)[] = [];
+      await lookUntil(
+        () => driver,
+        (records) => records.length >= 1,
+        { onLook: (result) => steps.push(...(result?.running.flatMap(({ busy }) => busy.map(({ step }) => step)) ?? [])) },
+      );
+      expect(steps.some((step) => step !== null)).toBe(liveMetrics);
+      expect(looks().length > before).toBe(liveMetrics);
+      await driver.closeLaunch(campaign);
+    }
+  });
+
   it('refuses a launch folder of another campaign and an environment that is not ready, before anything is submitted', async () => {
     const plan = rig.plan('first');
     await rig.driver.prepareLaunch(plan, () => undefined);

@@ -29,8 +29,6 @@ export interface GlobusDriverOptions {
   readonly prefetch?: number;
   /** Seconds between looks. */
   readonly pollSeconds?: number;
-  /** Ask for live metrics with a small task at every look; absent: when the campaign has a pruner. */
-  readonly liveMetrics?: boolean;
   readonly userEndpointConfig?: Readonly<Record<string, unknown>>;
   readonly processEnv?: Environment;
   /** For tests: another login, another budget, shorter times. */
@@ -83,6 +81,7 @@ const settingsSchema = z.object({
   authMethod: z.enum(AUTH_METHODS).default('native_client'),
   functionTimeoutSeconds: z.number().positive().default(3_600),
   maxRetries: z.int().nonnegative().default(2),
+  liveMetrics: z.boolean().optional(),
   userEndpointConfig: z.record(z.string(), z.unknown()).optional(),
 });
 

@@ -123,7 +123,7 @@ export async function prepareLaunch(
     functionTimeoutSeconds: record.limits.trial_seconds ?? settings.functionTimeoutSeconds,
     graceSeconds: spec.limits.graceSeconds,
     maxRetries: settings.maxRetries,
-    liveMetrics: options.liveMetrics ?? plan.reportSteps.length > 0,
+    liveMetrics: settings.liveMetrics ?? plan.reportSteps.length > 0,
     ...(hasConfig ? { userEndpointConfig } : {}),
   };
   await store.save(facts);

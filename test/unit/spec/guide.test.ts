@@ -113,6 +113,17 @@ describe("the guide's configuration", () => {
     expect(admitText(text, 'config.yaml', options).system.settings.authMethod).toBe(method);
   });
 
+  it('takes live_metrics, and refuses to switch off what a pruner needs', () => {
+    const block = (line: string) =>
+      GUIDE.replace('your-endpoint-id-here', ENDPOINT).replace('  max_retries: 2\n', `  max_retries: 2\n${line}`) + REST;
+    const settingOf = (line: string) => admitText(block(line), 'config.yaml', options).system.settings.liveMetrics;
+    expect([settingOf('  live_metrics: true\n'), settingOf('  live_metrics: false\n'), settingOf('')]).toEqual([true, false, undefined]);
+    const pruned = `${block('  live_metrics: false\n')}pruner: {type: median, max_steps: 9}\n`;
+    expect(() => admitText(pruned, 'config.yaml', options)).toThrow(
+      /live_metrics: is false, but the pruner decides by what running trials report/,
+    );
+  });
+
   it("takes the prototype's parallel_jobs block", () => {
     const jobs = '  parallel_jobs: {max_concurrent: 12, initial_batch_size: 8, adaptive_scaling: true, job_spacing_seconds: 5}\n';
     const spec = admitText(
