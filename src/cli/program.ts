@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import type { AdoptOptions } from './adopt.ts';
 import { enqueue, setBudget, setConcurrency } from './change-commands.ts';
 import type { CompareOptions } from './compare.ts';
 import { endpointCommand, endpointIo } from './endpoint.ts';
@@ -42,6 +43,7 @@ export function program(io: CliIo, finish: Finish): Command {
 
   atWork(add, io);
   initCommand(add, io);
+  adoption(add, io);
   start(add, io);
   lookAt(add, io);
   steering(root, add, io);
@@ -85,6 +87,22 @@ function start(add: Add, io: CliIo): void {
   )
     .option('--id <id>', 'id of the campaign (default: <name>-<n>)')
     .option('-w, --watch', 'watch it until the end; Ctrl-C leaves the view, never the campaign');
+}
+
+function adoption(add: Add, io: CliIo): void {
+  const collect = (value: string, earlier: readonly string[]) => [...earlier, value];
+  add(
+    'adopt <source...>',
+    'results of earlier campaigns, CSV, JSON Lines or Optuna studies as the warm start of a campaign file',
+    async (sources: string[], options: AdoptOptions) => (await import('./adopt.ts')).adopt(sources, options, io),
+  )
+    .requiredOption('--into <file>', 'the campaign file that is to begin with them')
+    .option('-o, --out <file>', 'where they are written ("-" is the terminal)', 'warm-start.jsonl')
+    .option('-n, --limit <n>', 'at most this many: the best half and a spread of the rest', positive, 500)
+    .option('--points <n>', 'instead: the best n points, as a list for `enqueue`, to be tried again', positive)
+    .option('--rename <theirs=ours>', 'another name of a parameter or metric; may be repeated', collect, [])
+    .option('--fixed <name=value>', 'what a parameter was in all of their trials; may be repeated', collect, [])
+    .option('--study <name>', 'of several Optuna studies');
 }
 
 function initCommand(add: Add, io: CliIo): void {

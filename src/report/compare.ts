@@ -163,8 +163,9 @@ const FILE_KEYS: Readonly<Record<string, string>> = { objectives: 'objective', s
 const OWN_WORDS = new Set(['env', 'options', 'settings', 'search_space']);
 
 function settingsOf(spec: CampaignSpec): Map<string, string> {
-  const { space, ...rest } = spec;
+  const { space, warmStart, ...rest } = spec;
   const found = new Map<string, string>();
+  if (warmStart !== undefined) found.set('warm_start', `${warmStart.length} results`);
   for (const [key, value] of Object.entries(rest)) if (!FOR_PEOPLE.has(key)) flatten(FILE_KEYS[key] ?? snake(key), value, found);
   for (const { name, ...parameter } of space.parameters) flatten(`search_space.${name}`, parameter, found);
   if (space.constraints !== undefined) flatten('constraints', space.constraints, found);

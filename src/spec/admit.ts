@@ -1,6 +1,7 @@
 import type { CampaignSpec } from '../domain/campaign.ts';
 import { BadSpec } from './bad-spec.ts';
 import { admitBudget, admitIdentity, admitPoints, checkPatterns } from './campaign-parts.ts';
+import { admitDeploy } from './deploy-admit.ts';
 import { type Environment, expandVariables } from './expand.ts';
 import { globusBlockSchema } from './globus-settings.ts';
 import { admitRamp, shareGlobus } from './globus-shared.ts';
@@ -22,6 +23,8 @@ export interface AdmitOptions {
   readonly now?: Date;
   /** Folder to which a file's name is relative; default: the process's. */
   readonly folder?: string;
+  /** For what writes that file: `warm_start` need not be there yet. */
+  readonly ignoresWarmStart?: boolean;
   /** Folders of profiles; default: `config/systems` here and in the package. */
   readonly profileFolders?: readonly string[];
 }
@@ -95,7 +98,7 @@ function assemble(
   const budget = admitBudget(sections, sampler.type, options.now ?? new Date(), problems);
   const enqueue = admitPoints(sections.enqueue, space, problems);
   const warmStart =
-    space && objectives
+    space && objectives && options.ignoresWarmStart !== true
       ? admitWarmStart(
           sections.warm_start,
           { space, objectives, metricConstraints: sections.metric_constraints },
@@ -103,6 +106,7 @@ function assemble(
           problems,
         )
       : [];
+  const deploy = admitDeploy(sections.deploy, options.env, options.folder ?? process.cwd(), problems);
   const identity = admitIdentity(sections, source, problems);
   checkPatterns(sections, problems);
   const globus = system?.kind === 'globus_compute' ? (sections.globus_compute ?? globusBlockSchema.parse({})) : undefined;
@@ -125,6 +129,7 @@ function assemble(
     enqueue,
     ...(warmStart.length === 0 ? {} : { warmStart }),
     training,
+    ...(deploy === undefined ? {} : { deploy: { ...deploy } }),
     budget,
     stop,
     ...(shared.concurrency === undefined ? {} : { concurrency: shared.concurrency }),

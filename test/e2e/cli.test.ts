@@ -142,6 +142,10 @@ describe('a campaign from the command line', () => {
     expect(compared.campaigns[0]?.end).toMatchObject({ trials: 6, regret: 0 });
     expect(compared.campaigns[1]).toEqual(compared.campaigns[0]);
     expect(compared.differences).toEqual([]);
+    const warm = path.join(folder, 'warm-start.jsonl');
+    const adopted = await cliJson('adopt', 'plain-1', '--into', path.join(folder, 'plain.yaml'), '-o', warm);
+    expect(adopted).toMatchObject({ adopted: 5, trials: 6, skipped: [{ reason: 'did not run to its end', count: 1 }] });
+    expect((await readFile(warm, 'utf8')).trimEnd().split('\n')).toHaveLength(5);
   });
 
   it('that has spent its budget cannot be resumed: exit 4', async () => {
