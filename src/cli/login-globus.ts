@@ -1,7 +1,8 @@
 import { createInterface } from 'node:readline/promises';
 import { resolveLogin } from '../systems/globus/authorizer.ts';
 import { type Environment, globusEnvironment } from '../systems/globus/environment.ts';
-import { clientCredentials, finishNativeLogin, startNativeLogin } from '../systems/globus/oauth.ts';
+import { noteLogin } from '../systems/globus/login-end.ts';
+import { COMPUTE_RESOURCE_SERVER, clientCredentials, finishNativeLogin, startNativeLogin } from '../systems/globus/oauth.ts';
 import { openTokenStore } from '../systems/globus/token-store.ts';
 
 export interface LoginIo {
@@ -29,7 +30,10 @@ export async function loginGlobus(options: { readonly client?: boolean }, io: Lo
   const reader = createInterface({ input: io.input, output: io.output });
   try {
     const code = await reader.question('Code: ');
-    await store.write(login.namespace, await finishNativeLogin(environment, attempt, code));
+    const records = await finishNativeLogin(environment, attempt, code);
+    await store.write(login.namespace, records);
+    const lasting = records.find((record) => record.resource_server === COMPUTE_RESOURCE_SERVER);
+    if (lasting?.refresh_token) await noteLogin(environment, login.namespace, lasting, Date.now(), true);
   } finally {
     reader.close();
   }

@@ -114,6 +114,7 @@ const globusProfile = section({
     .prefault({})
     .meta({ description: 'As in the endpoint: their product is the number of trials at once' }),
   prefetch: countFromZero().exactOptional().meta({ description: 'Trials that wait at the endpoint beyond its workers' }),
+  login_days: positiveInteger().default(30).meta({ description: "Days after which the site ends a person's login; told a week before" }),
   poll_seconds: positiveNumber().default(15),
   user_endpoint_config: z
     .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))

@@ -31,6 +31,7 @@ const DRIVERS: { readonly [K in Kind]: (profile: Extract<SystemProfile, { kind: 
       setup: profile.setup,
       env: profile.env,
       python: profile.python,
+      loginDays: profile.loginDays,
       ...(endpointId === undefined ? {} : { endpointId }),
       ...(profile.userEndpointConfig === undefined ? {} : { userEndpointConfig: profile.userEndpointConfig }),
       ...(profile.base === undefined ? {} : { base: profile.base }),

@@ -56,6 +56,7 @@ async function contextOf(profile: GlobusProfile, env: Environment, options: Diag
     env,
     authMethod,
     run: localProgram(env),
+    loginDays: profile.loginDays,
     setup: profile.setup,
     modules: [],
     taskSeconds: 120,

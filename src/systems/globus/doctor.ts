@@ -8,6 +8,7 @@ import { endpointLogs, lastError, readEndpoint } from './endpoint-folder.ts';
 import type { EndpointSettings } from './endpoint-settings.ts';
 import { concurrencyWarning } from './endpoint-settings.ts';
 import { type Environment, globusEnvironment } from './environment.ts';
+import { dayOf, loginEnd, loginWarning } from './login-end.ts';
 import { COMPUTE_RESOURCE_SERVER } from './oauth.ts';
 import { remoteFunction } from './remote-function.ts';
 import { codePoints, packFunction, packPayload, unpackBuffers } from './serialize.ts';
@@ -39,6 +40,8 @@ export interface DoctorCheck {
 export interface DoctorContext {
   readonly env: Environment;
   readonly authMethod: AuthMethod;
+  /** Days after which the site ends a login; 30 when absent. */
+  readonly loginDays?: number;
   /** Runs programs on this machine; the scheduler's rows use it where the scheduler is. */
   readonly run: RunProgram;
   readonly endpointName?: string;
@@ -72,6 +75,7 @@ export const GLOBUS_CHECKS: readonly DoctorCheck[] = [
   { id: 'S4.project', title: 'project folder on the machine can be written', needs: 'worker', run: projectFolder },
   { id: 'TS1', title: 'logged in to Globus', needs: 'offline', run: storedLogin },
   { id: 'TS2', title: 'login still valid', needs: 'service', watch: 'login', run: liveLogin },
+  { id: 'R12', title: 'login lasts', needs: 'offline', watch: 'login', run: lastingLogin },
   { id: 'TS3', title: 'client id and secret', needs: 'service', run: clientLogin },
   { id: 'TS4', title: 'PBS queue open', needs: 'offline', run: queueOpen },
   { id: 'TS5', title: 'account and limits at the scheduler', needs: 'offline', run: schedulerRefusals },
@@ -145,6 +149,14 @@ async function storedLogin(context: DoctorContext): Promise<DoctorFinding> {
   if (!record) return fail(`no Globus login (${store.path})`, LOGIN);
   if (!record.refresh_token) return warn('the login has no refresh token: it ends with its access token', LOGIN);
   return ok(`login stored in ${store.path}`);
+}
+
+async function lastingLogin(context: DoctorContext): Promise<DoctorFinding> {
+  if (usesClient(context)) return skip('a client of its own: its login has no end');
+  const end = await loginEnd(context.authMethod, context.env, context.loginDays);
+  if (end === undefined) return skip('no login that is renewed');
+  const warning = loginWarning(end);
+  return warning === undefined ? ok(`until ${dayOf(end.endsAt)}`) : warn(warning, LOGIN);
 }
 
 async function liveLogin(context: DoctorContext): Promise<DoctorFinding> {

@@ -11,6 +11,7 @@ import { collectFiles } from './collect-files.ts';
 import { connect } from './connection.ts';
 import { type ControlOptions, control, submitControl, type TaskTarget } from './control-tasks.ts';
 import { holdState } from './hold-state.ts';
+import { loginEnd, loginWarning } from './login-end.ts';
 import { DEFAULT_TIMES, type GlobusDriverOptions, INLINE_BYTES } from './options.ts';
 import { openGroup, prepareLaunch } from './prepare-launch.ts';
 import { type SubmitContext, submitAttempts } from './submit-trials.ts';
@@ -31,6 +32,7 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
   const watches = new Map<string, CampaignWatch>();
   const locks = new Map<string, Promise<unknown>>();
   let loading: Promise<void> | undefined;
+  let loginSeen: { readonly at: number; readonly notices: readonly string[] } = { at: Number.NEGATIVE_INFINITY, notices: [] };
 
   async function ready(): Promise<void> {
     loading ??= holdState(options.stateDirectory)
@@ -160,6 +162,7 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
       await alone(facts.campaign, () => lookAtCampaign(campaignLook(facts, signal)));
       notices.push(...watchNotices(facts, watchOf(facts.campaign)));
     }
+    notices.unshift(...(await loginNotices()));
     const all = [...campaigns.values()];
     const ended = all.flatMap((facts) => Object.values(facts.attempts).flatMap((attempt) => attempt.ended ?? []));
     const running = all
@@ -170,6 +173,24 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
       .digest('hex');
     if (ended.length === 0 && cursor === request.cursor) return undefined;
     return { cursor, ended, running, pilots: [], broken: [], notices: notices.slice(0, 10) };
+  }
+
+  /** A login that ends soon, told while there is time; looked at once an hour. */
+  async function loginNotices(): Promise<readonly string[]> {
+    if (performance.now() - loginSeen.at < 3_600_000) return loginSeen.notices;
+    const methods = new Set([...campaigns.values()].map(({ authMethod }) => authMethod));
+    const notices: string[] = [];
+    for (const method of methods) {
+      const end = await loginEnd(method, options.processEnv ?? process.env, options.loginDays).catch((error: unknown) => {
+        // A token file that cannot be used parks the system elsewhere; here it must not end a look.
+        notices.push(`the end of the Globus login is not known: ${error instanceof Error ? error.message : String(error)}`);
+        return undefined;
+      });
+      const warning = end === undefined ? undefined : loginWarning(end);
+      if (warning !== undefined) notices.push(warning);
+    }
+    if (methods.size > 0) loginSeen = { at: performance.now(), notices };
+    return notices;
   }
 
   async function acknowledge(facts: CampaignFacts, name: string): Promise<void> {
@@ -249,7 +270,7 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
       const inUse = [...campaigns.values()].map(({ endpointId, authMethod }) => ({ id: endpointId, authMethod }));
       const configured = [options.endpointId, endpoint].flatMap((id) => (id === undefined ? [] : [{ id, authMethod: fallback }]));
       const endpoints = new Map([...configured, ...inUse].map((watched) => [watched.id, watched]));
-      return watchHealth(connection, env, [...endpoints.values()], fallback);
+      return watchHealth(connection, env, [...endpoints.values()], fallback, options.loginDays);
     },
 
     async closeLaunch(campaign) {

@@ -17,6 +17,8 @@ export interface GlobusDriverOptions {
   readonly workingFolder?: string;
   /** The profile's endpoint: watched by the health check also while no campaign uses it. */
   readonly endpointId?: string;
+  /** Days after which the site ends a person's login; 30 when absent. */
+  readonly loginDays?: number;
   /** Base folder on the endpoint when the campaign names none. */
   readonly base?: string;
   readonly python?: string;

@@ -20,6 +20,7 @@ export async function watchHealth(
   env: Environment,
   endpoints: readonly WatchedEndpoint[],
   fallback: AuthMethod,
+  loginDays: number | undefined,
 ): Promise<HealthFinding[]> {
   const findings: HealthFinding[] = [];
   const methods = endpoints.length === 0 ? [fallback] : [...new Set(endpoints.map(({ authMethod }) => authMethod))];
@@ -27,6 +28,7 @@ export async function watchHealth(
     const context: DoctorContext = {
       env,
       authMethod,
+      ...(loginDays === undefined ? {} : { loginDays }),
       run: localProgram(env),
       taskSeconds: 0,
       client: connection.client(authMethod),

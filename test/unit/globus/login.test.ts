@@ -1,17 +1,43 @@
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loginGlobus, logoutGlobus } from '../../../src/cli/login-globus.ts';
+import { loadProfile } from '../../../src/spec/load-profile.ts';
+import type { GlobusProfile } from '../../../src/spec/profile.ts';
 import { createAuthorizer, resolveLogin } from '../../../src/systems/globus/authorizer.ts';
+import { diagnoseGlobus } from '../../../src/systems/globus/diagnose-system.ts';
+import { createGlobusDriver } from '../../../src/systems/globus/driver.ts';
 import { checkedUrl, globusEnvironment } from '../../../src/systems/globus/environment.ts';
+import { type LoginEnd, loginEnd, loginWarning } from '../../../src/systems/globus/login-end.ts';
 import { fileTokenStore, openTokenStore } from '../../../src/systems/globus/token-store.ts';
 import { GlobusStandIn } from '../../support/globus-service.ts';
 
 let service: GlobusStandIn;
 let folder: string;
 let env: Record<string, string>;
+/** A campaign that has nothing in flight. */
+const FACTS = {
+  version: 1,
+  campaign: 'c',
+  launch: 'l',
+  directory: '/nowhere/l',
+  localDirectory: '/nowhere/local',
+  agent: '/nowhere/agent',
+  python: 'python3',
+  endpointId: '0e0e0e0e-1111-4222-8333-444444444444',
+  authMethod: 'native_client',
+  functionTimeoutSeconds: 60,
+  graceSeconds: 1,
+  maxRetries: 2,
+  liveMetrics: false,
+  groupId: '',
+  groupTasks: [],
+  attempts: {},
+  acknowledged: [],
+  uncollected: [],
+};
 const CLIENT = '9c0d3a52-0000-4000-8000-00000000c11e';
 
 beforeEach(async () => {
@@ -71,6 +97,87 @@ describe('holdfast login globus', () => {
     await login();
     await logoutGlobus({ input: new PassThrough(), output: new PassThrough(), env });
     await expect(authorizer().token()).rejects.toMatchObject({ class: 'needs_login' });
+  });
+});
+
+describe('the end of a login', () => {
+  const DAY = 86_400_000;
+  const end = (now: number, days?: number) => loginEnd('native_client', env, days, now);
+
+  it('is told from a week before it on, and a new login begins anew', async () => {
+    await login();
+    const made = Date.now();
+    const found = await end(made);
+    if (found === undefined) throw new Error('no end');
+    expect(found.isExact).toBe(true);
+    expect(Math.abs(found.endsAt - made - 30 * DAY)).toBeLessThan(60_000);
+    expect(loginWarning(found, made + 22 * DAY)).toBeUndefined();
+    const warning = loginWarning(found, made + 24 * DAY) ?? '';
+    expect(warning).toContain(`ends on ${new Date(found.endsAt).toISOString().slice(0, 10)} (made on`);
+    expect(warning).toContain('holdfast login globus');
+    // The same all day: a system that shows it has no news from it.
+    expect(loginWarning(found, made + 24 * DAY + 1_000)).toBe(warning);
+    expect(loginWarning(found, made + 31 * DAY)).toContain('was to end on');
+    expect(loginWarning((await end(made, 90)) as LoginEnd, made + 24 * DAY)).toBeUndefined();
+    const before = found.madeAt;
+    await login();
+    expect((await end(Date.now()))?.madeAt).toBeGreaterThan(before);
+  });
+
+  it('outlasts the renewal of the access token, and keeps no token in its file', async () => {
+    service.tokenSeconds = 1;
+    await login();
+    const made = (await end(Date.now()))?.madeAt;
+    service.tokenSeconds = 172_800;
+    const token = await authorizer().token();
+    expect((await end(Date.now() + DAY))?.madeAt).toBe(made);
+    const file = readFileSync(join(folder, 'holdfast-logins.json'), 'utf8');
+    for (const secret of [token, ...service.refreshTokens]) expect(file).not.toContain(secret);
+  });
+
+  it('of a login that another program made counts from when it was first seen', async () => {
+    await login();
+    rmSync(join(folder, 'holdfast-logins.json'));
+    const seen = await end(Date.now() + 3 * DAY);
+    // Its access token says that it is no younger than that.
+    expect(seen?.isExact).toBe(false);
+    expect((seen?.madeAt ?? 0) - Date.now()).toBeLessThan(60_000);
+    expect((await end(Date.now() + 10 * DAY))?.madeAt).toBe(seen?.madeAt);
+  });
+
+  it('is none for a client of its own, and none without a login', async () => {
+    expect(await loginEnd('confidential_client', env)).toBeUndefined();
+    expect(await end(Date.now())).toBeUndefined();
+    expect(existsSync(join(folder, 'holdfast-logins.json'))).toBe(false);
+  });
+
+  it('is a warning of doctor and of the health check, and a notice of the system', async () => {
+    await login();
+    const file = join(folder, 'holdfast-logins.json');
+    const noted = JSON.parse(readFileSync(file, 'utf8')) as Record<string, { made_at: number }>;
+    for (const entry of Object.values(noted)) entry.made_at -= 25 * DAY;
+    writeFileSync(file, JSON.stringify(noted));
+    const profile = { ...loadProfile('globus-compute'), endpointId: '0e0e0e0e-1111-4222-8333-444444444444' } as GlobusProfile;
+    const found = await diagnoseGlobus(profile, { ...env, XDG_STATE_HOME: folder });
+    expect(found.find(({ id }) => id === 'R12')).toMatchObject({
+      status: 'warn',
+      found: expect.stringMatching(/login ends on/),
+      advice: 'Run: holdfast login globus',
+    });
+    const patient = await diagnoseGlobus({ ...profile, loginDays: 90 }, { ...env, XDG_STATE_HOME: folder });
+    expect(patient.find(({ id }) => id === 'R12')?.status).toBe('ok');
+
+    const driver = createGlobusDriver({ name: 'g', stateDirectory: join(folder, 'state'), workers: 1, processEnv: env });
+    const facts = join(folder, 'state', 'campaigns');
+    mkdirSync(facts, { recursive: true });
+    writeFileSync(join(facts, 'c.json'), JSON.stringify(FACTS));
+    const look = (cursor?: string) =>
+      driver.look({ ...(cursor === undefined ? {} : { cursor }), acks: [], pilots: [], waitSeconds: 0 }, new AbortController().signal);
+    const news = await look();
+    expect(news?.notices).toEqual([expect.stringMatching(/^Globus login ends on .* Run `holdfast login globus` before\.$/)]);
+    expect(await look(news?.cursor)).toBeUndefined();
+    const health = (await driver.health?.()) ?? [];
+    expect(health.find(({ id }) => id === 'R12')).toMatchObject({ status: 'warn', advice: 'Run: holdfast login globus' });
   });
 });
 
