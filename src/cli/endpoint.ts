@@ -234,6 +234,7 @@ export function serviceClient(env: Environment, method: AuthMethod): GlobusClien
     authorizer: createAuthorizer({ method, environment, env }),
     budget: sharedBudget(environment.computeUrl),
     timeoutSeconds: environment.httpTimeoutSeconds,
+    ...(environment.computeProxy === undefined ? {} : { proxy: environment.computeProxy }),
   });
 }
 

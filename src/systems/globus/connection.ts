@@ -29,6 +29,7 @@ export function connect(
         authorizer: options.authorizer ?? createAuthorizer({ method, environment, env }),
         budget: options.budget ?? sharedBudget(environment.computeUrl),
         timeoutSeconds: environment.httpTimeoutSeconds,
+        ...(environment.computeProxy === undefined ? {} : { proxy: environment.computeProxy }),
         ...(options.backoffMs === undefined ? {} : { backoffMs: options.backoffMs }),
         ...(options.onRequest === undefined ? {} : { onRequest: options.onRequest }),
       });

@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../../package-root.ts';
 import { DriverError } from '../driver.ts';
+import { proxyFor } from './proxy.ts';
 
 /** The process environment, or a test's own. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -12,6 +13,9 @@ export interface GlobusEnvironment {
   readonly name: string;
   readonly computeUrl: string;
   readonly authUrl: string;
+  /** Proxies on the way there (HTTPS_PROXY, NO_PROXY). */
+  readonly computeProxy?: string;
+  readonly authProxy?: string;
   readonly httpTimeoutSeconds: number;
   /** Folder of the SDK's storage.db and of our own token file. */
   readonly userDirectory: string;
@@ -32,8 +36,8 @@ const SERVICES: Readonly<Record<string, { readonly compute: string; readonly aut
 };
 
 /**
- * Reads GLOBUS_SDK_ENVIRONMENT, GLOBUS_SDK_SERVICE_URL_COMPUTE, GLOBUS_SDK_SERVICE_URL_AUTH, GLOBUS_SDK_HTTP_TIMEOUT, GLOBUS_COMPUTE_USER_DIR and
- * GLOBUS_COMPUTE_ENDPOINT_DIR as the SDK does. Throws DriverError (refused) for an unknown environment or a URL without TLS that is not loopback.
+ * Reads GLOBUS_SDK_ENVIRONMENT, GLOBUS_SDK_SERVICE_URL_COMPUTE, GLOBUS_SDK_SERVICE_URL_AUTH, GLOBUS_SDK_HTTP_TIMEOUT, GLOBUS_COMPUTE_USER_DIR,
+ * GLOBUS_COMPUTE_ENDPOINT_DIR, HTTPS_PROXY and NO_PROXY as the SDK does. Throws DriverError (refused) for an unknown environment or a URL without TLS that is not loopback.
  */
 export function globusEnvironment(env: Environment = process.env): GlobusEnvironment {
   const name = env.GLOBUS_SDK_ENVIRONMENT || 'production';
@@ -49,10 +53,14 @@ export function globusEnvironment(env: Environment = process.env): GlobusEnviron
   }
   const userDirectory = env.GLOBUS_COMPUTE_USER_DIR || join(env.HOME || homedir(), '.globus_compute');
   const timeout = Number(env.GLOBUS_SDK_HTTP_TIMEOUT);
+  const [computeUrl, authUrl] = [checkedUrl(compute, 'Globus Compute'), checkedUrl(auth, 'Globus Auth')];
+  const [computeProxy, authProxy] = [proxyFor(computeUrl, env), proxyFor(authUrl, env)];
   return {
     name,
-    computeUrl: checkedUrl(compute, 'Globus Compute'),
-    authUrl: checkedUrl(auth, 'Globus Auth'),
+    computeUrl,
+    authUrl,
+    ...(computeProxy === undefined ? {} : { computeProxy }),
+    ...(authProxy === undefined ? {} : { authProxy }),
     httpTimeoutSeconds: Number.isFinite(timeout) && timeout > 0 ? timeout : 60,
     userDirectory,
     endpointsDirectory: env.GLOBUS_COMPUTE_ENDPOINT_DIR || userDirectory,

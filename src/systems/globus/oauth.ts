@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { DriverError } from '../driver.ts';
 import { type GlobusEnvironment, userAgent } from './environment.ts';
+import { fetchThrough, proxyRefusal } from './proxy.ts';
 import type { TokenRecord } from './token-store.ts';
 
 /** The scope of all Globus Compute calls and the name of its resource server. */
@@ -85,10 +86,15 @@ async function requestTokens(
   let status: number;
   let text: string;
   try {
-    const response = await fetch(`${environment.authUrl}/v2/oauth2/token`, {
+    const response = await fetchThrough(environment.authProxy, `${environment.authUrl}/v2/oauth2/token`, {
       method: 'POST',
-      headers: { accept: 'application/json', 'user-agent': userAgent(), ...(authorization ? { authorization } : {}) },
-      body: new URLSearchParams(form),
+      headers: {
+        accept: 'application/json',
+        'content-type': 'application/x-www-form-urlencoded;charset=UTF-8',
+        'user-agent': userAgent(),
+        ...(authorization ? { authorization } : {}),
+      },
+      body: new URLSearchParams(form).toString(),
       redirect: 'manual',
       signal: AbortSignal.timeout(environment.httpTimeoutSeconds * 1000),
     });
@@ -98,7 +104,7 @@ async function requestTokens(
     throw new DriverError(
       'transport',
       'HF-GLOBUS-AUTH-UNREACHABLE',
-      `Globus Auth did not answer (${environment.authUrl}). It is tried again.`,
+      `Globus Auth did not answer (${proxyRefusal(cause, environment.authProxy) ?? environment.authUrl}). It is tried again.`,
       { cause },
     );
   }

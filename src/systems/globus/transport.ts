@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { DriverError } from '../driver.ts';
 import { userAgent } from './environment.ts';
 import { AmbiguousAnswerError, GlobusHttpError, httpError } from './http-errors.ts';
+import { fetchThrough, proxyRefusal } from './proxy.ts';
 import { type RequestBudget, sleep } from './request-budget.ts';
 
 /** Gives access tokens. Never prompts; throws DriverError needs_login where a person must act. */
@@ -16,6 +17,8 @@ export interface TransportOptions {
   readonly authorizer: Authorizer;
   readonly budget: RequestBudget;
   readonly timeoutSeconds: number;
+  /** A proxy on the way to baseUrl. */
+  readonly proxy?: string;
   /** Tries of a repeatable call on transport errors before it is given up; 5 when absent. */
   readonly tries?: number;
   /** First pause between tries, milliseconds (doubles up to 10 s); 500 when absent. */
@@ -85,7 +88,7 @@ function retryWait(options: TransportOptions, call: Call<unknown>, error: unknow
     if (!call.repeatable) return undefined;
     return Math.max((error.retryAfterSeconds ?? 0) * 1000, jittered);
   }
-  return call.repeatable || error.code === 'HF-GLOBUS-UNREACHABLE' ? jittered : undefined;
+  return call.repeatable || UNSENT.has(error.code) ? jittered : undefined;
 }
 
 async function once<T>(options: TransportOptions, call: Call<T>, what: string, body: string | undefined, token: string): Promise<T> {
@@ -96,7 +99,7 @@ async function once<T>(options: TransportOptions, call: Call<T>, what: string, b
   let text: string;
   let retryAfter: string | null;
   try {
-    const response = await fetch(options.baseUrl + call.path, {
+    const response = await fetchThrough(options.proxy, options.baseUrl + call.path, {
       method: call.method,
       headers: {
         accept: 'application/json',
@@ -114,7 +117,7 @@ async function once<T>(options: TransportOptions, call: Call<T>, what: string, b
     text = await response.text();
   } catch (error) {
     call.signal?.throwIfAborted();
-    throw networkError(error, what);
+    throw networkError(error, what, options.proxy);
   }
   if (status < 200 || status > 299) {
     const failure = httpError(status, text, retryAfter, what);
@@ -131,11 +134,22 @@ async function once<T>(options: TransportOptions, call: Call<T>, what: string, b
   }
 }
 
+/** Codes of ours for a request that never went out: even a submission may be tried again. */
+const UNSENT = new Set(['HF-GLOBUS-UNREACHABLE', 'HF-GLOBUS-PROXY']);
 /** Errors that show that no byte of the request went out. */
 const NEVER_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT']);
 
-function networkError(error: unknown, what: string): DriverError {
+function networkError(error: unknown, what: string, proxy: string | undefined): DriverError {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const refusal = proxyRefusal(error, proxy);
+  if (refusal !== undefined) {
+    return new DriverError(
+      'transport',
+      'HF-GLOBUS-PROXY',
+      `${what} could not be sent: ${refusal}. Check HTTPS_PROXY and NO_PROXY of the worker; it is tried again.`,
+      { cause: error },
+    );
+  }
   const code = (cause as { code?: unknown }).code;
   if (typeof code === 'string' && NEVER_SENT.has(code)) {
     return new DriverError(
