@@ -9,6 +9,7 @@ import { attemptEndedSignal } from '../workflows/messages.ts';
 import type { ActivityDeps } from './deps.ts';
 import { asActivityFailure, driverOf } from './failures.ts';
 import { withHeartbeat } from './heartbeat.ts';
+import { rebuildLost } from './rebuild-launches.ts';
 
 export interface LookInput {
   readonly system: string;
@@ -34,7 +35,9 @@ export function createLook(deps: ActivityDeps) {
         const driver = driverOf(deps, input.system);
         const { attempt } = Context.current().info;
         say({ looks: attempt });
-        const goneCampaigns = await findGone(input.campaigns.map(({ campaign }) => campaign));
+        const open = input.campaigns.map(({ campaign }) => campaign);
+        await rebuildLost(driver, open, Context.current().client, deps.logger);
+        const goneCampaigns = await findGone(open);
         const result = await driver.look(input.request, signal);
         if (result === undefined && goneCampaigns.length === 0) throw await nothingNew(driver);
         const seen: LookResult = result ?? {

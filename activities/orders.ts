@@ -1,7 +1,9 @@
+import { Context } from '@temporalio/activity';
 import type { PilotRequest, PilotStart, SentOrders, SystemDescription, SystemOrder } from '../src/systems/driver.ts';
 import type { ActivityDeps } from './deps.ts';
 import { asActivityFailure, driverOf } from './failures.ts';
 import { withHeartbeat } from './heartbeat.ts';
+import { rebuildForClose, rebuildLost } from './rebuild-launches.ts';
 
 /** The short effects on one system. Each has an exactly-once effect however often it is called: the driver looks before it does. */
 export function createOrders(deps: ActivityDeps) {
@@ -12,12 +14,19 @@ export function createOrders(deps: ActivityDeps) {
     describeSystem: (input: { readonly system: string }): Promise<SystemDescription> => on(input.system, (driver) => driver.describe()),
 
     sendOrders: (input: { readonly system: string; readonly orders: readonly SystemOrder[] }): Promise<SentOrders> =>
-      on(input.system, (driver) => driver.send(input.orders)),
+      on(input.system, async (driver) => {
+        const campaigns = new Set(input.orders.flatMap((order) => (order.kind === 'stopPilot' ? [] : [order.campaign])));
+        await rebuildLost(driver, [...campaigns], Context.current().client, deps.logger);
+        return driver.send(input.orders);
+      }),
 
     startPilot: (input: { readonly system: string; readonly request: PilotRequest }): Promise<PilotStart> =>
       on(input.system, (driver) => driver.startPilot(input.request)),
 
     closeLaunch: (input: { readonly system: string; readonly campaign: string }): Promise<void> =>
-      on(input.system, (driver) => driver.closeLaunch(input.campaign)),
+      on(input.system, async (driver) => {
+        await rebuildForClose(driver, input.campaign, Context.current().client);
+        return driver.closeLaunch(input.campaign);
+      }),
   };
 }

@@ -37,11 +37,39 @@ export interface SystemDriver {
   closeLaunch(campaign: string): Promise<void>;
 
   /**
+   * Of these campaigns, those that this driver should know and does not, or whose rebuilding was cut off. Absent (with the next two): the driver keeps
+   * no facts of its own.
+   */
+  lost?(campaigns: readonly string[]): Promise<readonly string[]>;
+
+  /** Finds again what it can of a lost campaign: nothing is started by it, and what is offered later is looked up before it is sent. */
+  rebuild?(memory: LaunchMemory): Promise<void>;
+
+  /** The attempts in flight of a rebuilt campaign have been asked for again. */
+  recalled?(campaign: string): Promise<void>;
+
+  /**
    * What a scheduled check finds of the system itself (login, service, versions), without running anything on it; a finding is no error. Absent: the
    * kind has nothing that its look does not show. `endpoint`: one more to watch than those in use.
    */
   health?(endpoint?: string): Promise<readonly HealthFinding[]>;
 }
+
+/** What a campaign's history says of its launch. */
+export interface LaunchMemory {
+  readonly campaign: string;
+  readonly spec: CampaignSpec;
+  readonly launch: string;
+  readonly directory: string;
+  readonly localDirectory: string;
+  /** As `PreparedLaunch.provenance`. */
+  readonly provenance: Readonly<Record<string, string>>;
+  /** Attempts that were in flight (`trial-0007.1`): each may have been sent. */
+  readonly attempts: readonly string[];
+}
+
+/** Reason of a stop order that only asks whether an attempt is known (`unknown`: it is offered anew); it ends nothing. */
+export const RECALL_REASON = 'holdfast: asked whether this attempt is still known';
 
 export interface SystemDescription {
   readonly kind: 'local' | 'pbs' | 'globus_compute';

@@ -57,6 +57,17 @@ const campaignFacts = z.object({
   uncollected: z.array(z.string()),
   /** Ended attempts some of whose files could not be fetched yet: no worker was free for it. */
   unfetched: z.array(record).default([]),
+  /** Built again from the history: what is not yet known of what was in flight then. */
+  rebuilding: z
+    .object({
+      /** Attempts that may have been sent before the loss: looked up before they are sent. */
+      uncertain: z.array(z.string()),
+      /** Pending tasks of the group; each may carry any of them. */
+      strays: z.array(z.string()),
+      /** The system has not been asked yet to offer them again. */
+      isRecalling: z.boolean(),
+    })
+    .optional(),
   /** Set when closing could not reach the endpoint yet, milliseconds since the epoch. */
   closingSince: z.number().optional(),
 });

@@ -1,7 +1,15 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { DoneRecord } from '../../domain/spool.ts';
-import { DriverError, type LookRequest, type LookResult, type SentOrders, type SystemDriver, type SystemOrder } from '../driver.ts';
+import {
+  DriverError,
+  type LookRequest,
+  type LookResult,
+  RECALL_REASON,
+  type SentOrders,
+  type SystemDriver,
+  type SystemOrder,
+} from '../driver.ts';
 import { aliveAnswer, stopAnswer } from './answers.ts';
 import { AUTH_METHODS } from './authorizer.ts';
 import type { CampaignFacts } from './campaign-facts.ts';
@@ -14,6 +22,7 @@ import { holdState } from './hold-state.ts';
 import { loginEnd, loginWarning } from './login-end.ts';
 import { DEFAULT_TIMES, type GlobusDriverOptions, INLINE_BYTES } from './options.ts';
 import { openGroup, prepareLaunch } from './prepare-launch.ts';
+import { rebuildFacts } from './rebuild-facts.ts';
 import { type SubmitContext, submitAttempts } from './submit-trials.ts';
 import { watchHealth } from './watch-health.ts';
 import { busySlots, nameOf, PILOT, sight } from './watch-trials.ts';
@@ -31,6 +40,8 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
   const campaigns = new Map<string, CampaignFacts>();
   const watches = new Map<string, CampaignWatch>();
   const locks = new Map<string, Promise<unknown>>();
+  /** Campaigns that this process has closed: not known any more, and not lost. */
+  const closed = new Set<string>();
   let loading: Promise<void> | undefined;
   let loginSeen: { readonly at: number; readonly notices: readonly string[] } = { at: Number.NEGATIVE_INFINITY, notices: [] };
 
@@ -132,12 +143,23 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
       const known = facts.attempts[name];
       if (facts.acknowledged.includes(name) || known?.ended !== undefined) {
         answers.set(order, 'done');
+      } else if (order.kind === 'stop' && order.reason === RECALL_REASON) {
+        answers.set(order, known === undefined ? 'unknown' : 'stopping');
+      } else if (order.kind === 'offer' && known === undefined && facts.rebuilding?.uncertain.includes(name)) {
+        // It may have been sent before the facts were lost: the pending tasks of the group and the file system are asked first.
+        facts.rebuilding.uncertain = facts.rebuilding.uncertain.filter((other) => other !== name);
+        facts.attempts[name] = { offer: order.offer, tasks: [...facts.rebuilding.strays], resubmits: 0 };
+        sight(watchOf(campaign).sights, name).isSuspect = true;
+        answers.set(order, 'offered');
       } else if (order.kind === 'offer') {
         // What was offered before and has no task (its submission was cut off) is due again; what has one is not.
         facts.attempts[name] ??= { offer: order.offer, tasks: [], resubmits: 0 };
         if (!facts.attempts[name].tasks.length && !watchOf(campaign).sights.get(name)?.isSuspect) due.push(name);
         answers.set(order, 'offered');
       } else if (known === undefined) {
+        // One that was sent before the facts were lost runs perhaps, and nobody waits for its end: it stops by its file.
+        if (facts.rebuilding?.uncertain.includes(name))
+          await submitControl(targetOf(facts), [{ op: 'stop', directory: facts.directory, names: [name], reason: order.reason }]);
         answers.set(order, 'unknown');
       } else {
         known.stop ??= { reason: order.reason, placed: false };
@@ -221,6 +243,7 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
       return alone(plan.campaign, async () => {
         const { prepared, facts } = await prepareLaunch(plan, options, times, connection, store, campaigns.get(plan.campaign), progress);
         campaigns.set(plan.campaign, facts);
+        closed.delete(plan.campaign);
         return prepared;
       });
     },
@@ -263,6 +286,32 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
       });
     },
 
+    async lost(asked) {
+      await ready();
+      return asked.filter((campaign) => {
+        const facts = campaigns.get(campaign);
+        return facts === undefined ? !closed.has(campaign) : facts.rebuilding?.isRecalling === true;
+      });
+    },
+
+    async rebuild(memory) {
+      await ready();
+      await alone(memory.campaign, async () => {
+        if (campaigns.has(memory.campaign)) return;
+        const facts = await rebuildFacts(memory, options, times, connection);
+        campaigns.set(memory.campaign, facts);
+        await store.save(facts);
+      });
+    },
+
+    async recalled(campaign) {
+      await ready();
+      const facts = campaigns.get(campaign);
+      if (facts?.rebuilding === undefined) return;
+      facts.rebuilding.isRecalling = false;
+      await store.save(facts);
+    },
+
     async health(endpoint) {
       await ready();
       const env = options.processEnv ?? process.env;
@@ -278,7 +327,8 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
       const facts = campaigns.get(campaign);
       if (!facts) return;
       await alone(campaign, async () => {
-        const isBusy = facts.intent !== undefined || Object.values(facts.attempts).some((attempt) => attempt.ended === undefined);
+        const isUncertain = facts.intent !== undefined || (facts.rebuilding?.uncertain.length ?? 0) > 0;
+        const isBusy = isUncertain || Object.values(facts.attempts).some((attempt) => attempt.ended === undefined);
         if (isBusy) await endEverything(facts);
         for (const record of facts.unfetched) await fetchFiles(facts, record, facts.localDirectory);
         if (facts.uncollected.length > 0)
@@ -286,6 +336,7 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
         await store.remove(campaign);
         campaigns.delete(campaign);
         watches.delete(campaign);
+        closed.add(campaign);
       });
     },
   };

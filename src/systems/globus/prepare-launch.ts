@@ -140,6 +140,7 @@ export async function prepareLaunch(
         worker_python: probe.python,
         agent: agent.name,
         function: await target.functionId(),
+        task_group: facts.groupId,
         ...(check.data_dir === undefined ? {} : { data_dir: check.data_dir }),
       },
     },

@@ -58,7 +58,10 @@ export function takeInTasks(
       attempt.tasks = attempt.tasks.filter((task) => task !== id);
       if (attempt.ended !== undefined || (answer?.success && answer.data.name !== name)) continue;
       sight(sights, name).isSuspect = true;
-      if (!answer?.success) attempt.failure = failureOf(end);
+      if (answer?.success) continue;
+      const failure = failureOf(end);
+      // Of a task that several share nobody knows whose end it is; one that is final must not end the others.
+      if (failure?.infrastructure || names.length === 1) attempt.failure = failure;
     }
   }
   return answers;

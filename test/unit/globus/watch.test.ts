@@ -75,6 +75,17 @@ describe('tasks of an ambiguous submission, shared by its attempts', () => {
     }
   });
 
+  it('a final failure without a name ends neither: it may be the end of a task of somebody else', () => {
+    const known = facts({ 'trial-0001.1': [A, B], 'trial-0002.1': [A, B] });
+    takeInTasks(
+      known,
+      states({ task_id: A, status: 'failed', exception: 'Traceback\nValueError: no' }, { task_id: B, status: 'running' }),
+      new Map(),
+    );
+    for (const name of ['trial-0001.1', 'trial-0002.1']) expect(known.attempts[name]).toMatchObject({ tasks: [B] });
+    for (const name of ['trial-0001.1', 'trial-0002.1']) expect(known.attempts[name]?.failure).toBeUndefined();
+  });
+
   it.each<[string, GlobusTask | undefined]>([
     ['unknown to the service', undefined],
     ['a success without a result', { task_id: A, status: 'success' }],
