@@ -7,6 +7,7 @@ import { createJudgeRungs } from './judge-rungs.ts';
 import { createLook } from './look.ts';
 import { createOrders } from './orders.ts';
 import { createPrepareLaunch } from './prepare-launch.ts';
+import { createSearchThread } from './search-thread.ts';
 import { createSuggest } from './suggest.ts';
 import { createTableCache } from './table-cache.ts';
 import { createWriteReport } from './write-report.ts';
@@ -14,10 +15,11 @@ import { createWriteReport } from './write-report.ts';
 /** Everything that workflows can have done, bound to what it needs. */
 export function createActivities(deps: ActivityDeps) {
   const tables = createTableCache();
+  const thread = createSearchThread();
   return {
     admitCampaign: createAdmitCampaign(deps),
-    suggest: createSuggest(deps, tables),
-    judgeRungs: createJudgeRungs(tables),
+    suggest: createSuggest(deps, tables, thread),
+    judgeRungs: createJudgeRungs(tables, thread),
     ...createEnsureSystem(deps),
     findLostTrials,
     prepareLaunch: createPrepareLaunch(deps),

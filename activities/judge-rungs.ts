@@ -1,7 +1,7 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import type { Promotion, PruneVerdict } from '../src/search/pruning/question.ts';
-import { prunerEntry } from '../src/search/pruning/registry.ts';
 import { withHeartbeat } from './heartbeat.ts';
+import { type SearchThread, SearchThreadLost } from './search-thread.ts';
 import type { TableCache } from './table-cache.ts';
 
 export interface RungQuestion {
@@ -18,17 +18,17 @@ export interface RungAnswer {
 }
 
 /** Asks the campaign's pruner which running trials end and which paused ones go on. The campaign keeps the answer: it is asked once. */
-export function createJudgeRungs(tables: TableCache) {
+export function createJudgeRungs(tables: TableCache, thread: SearchThread) {
   return function judgeRungs(question: RungQuestion): Promise<RungAnswer> {
     return withHeartbeat(async () => {
       const { spec, rows } = await tables.read(question.campaign, question.chain, question.tableVersion);
       const objective = spec.objectives[0];
       if (spec.pruner === undefined || objective === undefined) return { verdicts: [], promotions: [] };
-      const pruner = prunerEntry(spec.pruner.type);
-      const asked = { pruner: spec.pruner, objective, space: spec.space, trials: rows, decided: question.decided, seed: spec.seed };
+      const request = { pruner: spec.pruner, objective, space: spec.space, decided: question.decided, seed: spec.seed };
       try {
-        return { verdicts: pruner.judge(asked), promotions: pruner.promote?.(asked) ?? [] };
+        return await thread.judge({ kind: 'judge', request }, question.chain, rows);
       } catch (error) {
+        if (error instanceof SearchThreadLost) throw error;
         throw ApplicationFailure.nonRetryable(error instanceof Error ? error.message : String(error), 'PrunerFailed');
       }
     });

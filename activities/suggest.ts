@@ -1,7 +1,7 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import type { CampaignSpec } from '../src/domain/campaign.ts';
 import type { Suggestion, TrialRow } from '../src/domain/trial.ts';
-import { placeProposals, withTaken } from '../src/llm/compete.ts';
+import { placeProposals } from '../src/llm/compete.ts';
 import type { LlmEvent, LlmState } from '../src/llm/proposal.ts';
 import { proposeWithLlm } from '../src/llm/propose.ts';
 import { samplerEntry } from '../src/search/registry.ts';
@@ -9,7 +9,7 @@ import type { SamplerState, SuggestResult } from '../src/search/sampler.ts';
 import { withWarmStart } from '../src/search/warm-start.ts';
 import type { ActivityDeps } from './deps.ts';
 import { withHeartbeat } from './heartbeat.ts';
-import { createSamplerThread } from './sampler-thread.ts';
+import { type SearchThread, SearchThreadLost } from './search-thread.ts';
 import type { TableCache } from './table-cache.ts';
 
 export interface SuggestQuestion {
@@ -42,32 +42,28 @@ export interface SuggestAnswer {
  * The next points of a campaign's search. The table is read with the campaign's own queries, so the input stays small. A language model, where
  * the campaign has one, proposes candidates that compete under the sampler's own acquisition; without an answer the sampler goes on alone.
  */
-export function createSuggest(deps: ActivityDeps, tables: TableCache) {
-  const runSampler = createSamplerThread();
-
+export function createSuggest(deps: ActivityDeps, tables: TableCache, thread: SearchThread) {
   return function suggest(question: SuggestQuestion): Promise<SuggestAnswer> {
     return withHeartbeat(async (_say, signal) => {
-      const known = await tables.read(question.campaign, question.chain, question.tableVersion);
-      const { spec } = known;
-      const rows = withWarmStart(spec, known.rows);
+      const { spec, rows } = await tables.read(question.campaign, question.chain, question.tableVersion);
       const proposal = await propose(spec, rows, question, signal);
       const entry = samplerEntry(spec.sampler.type);
       const { taken, candidates } = placeProposals(entry, proposal.suggestions, question.count);
       const ahead = entry.ignoresResults && spec.llm === undefined ? question.most : question.count;
-      const result = await sample(spec, withTaken(rows, taken), question, ahead - taken.length, candidates);
+      const result = await sample(spec, rows, question, ahead - taken.length, taken, candidates);
       const state = { ...(result.state ? { sampler: result.state } : {}), ...(proposal.state ? { llm: proposal.state } : {}) };
       return { suggestions: [...taken, ...result.suggestions], exhausted: result.exhausted, state, notices: proposal.notices };
     });
   };
 
-  async function propose(spec: CampaignSpec, trials: readonly TrialRow[], question: SuggestQuestion, signal: AbortSignal) {
+  async function propose(spec: CampaignSpec, rows: readonly TrialRow[], question: SuggestQuestion, signal: AbortSignal) {
     if (spec.llm === undefined) return { suggestions: [], state: undefined, notices: [] };
     const { suggestions, events, state } = await proposeWithLlm(
       {
         llm: spec.llm,
         space: spec.space,
         objectives: spec.objectives,
-        trials,
+        trials: withWarmStart(spec, rows),
         count: question.count,
         seed: spec.seed,
         allowDuplicates: spec.allowDuplicates,
@@ -82,17 +78,17 @@ export function createSuggest(deps: ActivityDeps, tables: TableCache) {
 
   async function sample(
     spec: CampaignSpec,
-    trials: readonly TrialRow[],
+    rows: readonly TrialRow[],
     question: SuggestQuestion,
     count: number,
+    taken: readonly Suggestion[],
     candidates: readonly Suggestion[],
   ): Promise<SuggestResult> {
     if (count <= 0) return { suggestions: [], exhausted: false, ...(question.state?.sampler ? { state: question.state.sampler } : {}) };
     try {
-      return await runSampler(spec.sampler.type, {
+      const request = {
         space: spec.space,
         objectives: spec.objectives,
-        trials,
         count,
         seed: spec.seed,
         parallelism: question.parallelism,
@@ -101,9 +97,13 @@ export function createSuggest(deps: ActivityDeps, tables: TableCache) {
         ...(spec.metricConstraints === undefined ? {} : { metricConstraints: spec.metricConstraints }),
         ...(question.state?.sampler === undefined ? {} : { state: question.state.sampler }),
         ...(question.budgetTrials === undefined ? {} : { budgetTrials: question.budgetTrials + (spec.warmStart?.length ?? 0) }),
+        ...(spec.pruner === undefined ? {} : { maxSteps: spec.pruner.maxSteps }),
         ...(spec.sampler.initialPoints === undefined ? {} : { initialPoints: spec.sampler.initialPoints }),
-      });
+      };
+      const warm = spec.warmStart === undefined ? {} : { warmStart: spec.warmStart };
+      return await thread.suggest({ kind: 'suggest', sampler: spec.sampler.type, request, taken, ...warm }, question.chain, rows);
     } catch (error) {
+      if (error instanceof SearchThreadLost) throw error;
       // Pure functions: the same question would fail again.
       throw ApplicationFailure.nonRetryable(error instanceof Error ? error.message : String(error), 'SamplerFailed');
     }

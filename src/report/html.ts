@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { packageRoot } from '../package-root.ts';
 import type { ReportInput } from './input.ts';
 import type { Summary } from './summary.ts';
@@ -22,6 +23,7 @@ export async function reportPage(input: ReportInput, records: readonly TrialReco
     library('@observablehq/plot', 'plot.umd.min.js'),
     ...PARTS.map((name) => readFile(join(folder, `${name}.mjs`), 'utf8')),
   ]);
+  const data = await pageData(input, records, summary);
   const scripts = [d3, plot, ...parts].map((script) => `<script>${script.replaceAll('</script', '<\\/script')}</script>`);
   return [
     '<!doctype html>',
@@ -29,13 +31,14 @@ export async function reportPage(input: ReportInput, records: readonly TrialReco
     `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">`,
     `<title>${htmlText(input.campaign)} · Holdfast</title>`,
     `<style>${css}</style></head><body><main></main>`,
-    `<script type="application/json" id="data">${pageData(input, records, summary)}</script>`,
+    `<script type="application/json" id="data">${data}</script>`,
     ...scripts,
     '</body></html>\n',
   ].join('\n');
 }
 
-function pageData(input: ReportInput, records: readonly TrialRecord[], summary: Summary): string {
+/** In several turns of the event loop: with 10,000 trials each step takes some tens of milliseconds. */
+async function pageData(input: ReportInput, records: readonly TrialRecord[], summary: Summary): Promise<string> {
   const withCurve = records.filter((record) => record.curve.length > 1);
   const kept = keptCurves(withCurve, summary);
   const trials = records.map(({ files: _files, workflow_id: _workflow, metrics: _metrics, ...record }) => ({
@@ -49,8 +52,11 @@ function pageData(input: ReportInput, records: readonly TrialRecord[], summary: 
     importance: input.importance ?? {},
     curvesLeftOut: withCurve.length - kept.size,
   };
+  await nextTurn();
+  const text = JSON.stringify(report);
+  await nextTurn();
   // Inside a script element only `<` and the two line separators can end or break the text.
-  return JSON.stringify(report).replace(/[<\u2028\u2029]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return text.replace(/[<\u2028\u2029]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 function keptCurves(records: readonly TrialRecord[], summary: Summary): Set<number> {

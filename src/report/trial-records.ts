@@ -90,26 +90,36 @@ export function toJsonLines(records: readonly TrialRecord[]): string {
  * A cell that a spreadsheet would run as a formula gets a leading apostrophe.
  */
 export function toCsv(records: readonly TrialRecord[]): string {
-  const names = (pick: (record: TrialRecord) => object | null) => [
-    ...new Set(records.flatMap((record) => Object.keys(pick(record) ?? {}))),
-  ];
+  const { head, lineOf } = csvTable(records);
+  return [head, ...records.map(lineOf)].join('');
+}
+
+/** The head of the CSV table of these records, and how one of them becomes a line. */
+export function csvTable(records: readonly TrialRecord[]): { readonly head: string; readonly lineOf: (record: TrialRecord) => string } {
+  const names = (pick: (record: TrialRecord) => object | null) => {
+    const found = new Set<string>();
+    for (const record of records) for (const name in pick(record) ?? {}) found.add(name);
+    return [...found];
+  };
   const values = names((record) => record.values);
   const params = names((record) => record.params);
   const metrics = names((record) => record.metrics).filter((name) => !values.includes(name));
-  const fixed = FIXED_COLUMNS.map(([name]) => name);
-  const head = [
-    ...fixed,
-    ...values.map((name) => `value.${name}`),
-    ...params.map((name) => `param.${name}`),
-    ...metrics.map((name) => `metric.${name}`),
-  ];
-  const lines = records.map((record) => [
-    ...FIXED_COLUMNS.map(([, cell]) => cell(record)),
-    ...values.map((name) => record.values?.[name]),
-    ...params.map((name) => record.params[name]),
-    ...metrics.map((name) => record.metrics?.[name]),
-  ]);
-  return [head, ...lines].map((cells) => `${cells.map(csvCell).join(',')}\r\n`).join('');
+  const line = (cells: readonly Cell[]) => `${cells.map(csvCell).join(',')}\r\n`;
+  return {
+    head: line([
+      ...FIXED_COLUMNS.map(([name]) => name),
+      ...values.map((name) => `value.${name}`),
+      ...params.map((name) => `param.${name}`),
+      ...metrics.map((name) => `metric.${name}`),
+    ]),
+    lineOf: (record) =>
+      line([
+        ...FIXED_COLUMNS.map(([, cell]) => cell(record)),
+        ...values.map((name) => record.values?.[name]),
+        ...params.map((name) => record.params[name]),
+        ...metrics.map((name) => record.metrics?.[name]),
+      ]),
+  };
 }
 
 type Cell = string | number | boolean | null | undefined;

@@ -11,6 +11,8 @@ import { warpLosses } from './warp.ts';
 /** Rows without which a model over configuration and step says less than the losses themselves. */
 const LEAST_ROWS = 10;
 const MOST_FITTED = 120;
+/** Rows that the posterior is conditioned on: its cost grows with the cube (10,000 rows would take minutes and 800 MB). */
+const MOST_KNOWN = 400;
 
 /**
  * Where trials would end by a Gaussian process over configuration and step, as numbers to rank by (smaller is better), by trial number; undefined while there is
@@ -36,8 +38,8 @@ export function predictedEnds(space: Space, objective: Objective, trials: readon
   });
   const sample = subset(chosen);
   const { hyper } = fitHyperparameters(map, sample.features, sample.losses, priors, [priorMean(map, priors)], 15);
-  const all = subset(partial.codes.map((_, i) => i));
-  const posterior = posteriorOf(map, hyper, all.features, all.losses, 0);
+  const known = subset(knownRows(losses.length));
+  const posterior = posteriorOf(map, hyper, known.features, known.losses, 0);
   const means = predictMeans(
     posterior,
     featuresOf(
@@ -47,4 +49,13 @@ export function predictedEnds(space: Space, objective: Objective, trials: readon
     trials.length,
   );
   return new Map(trials.map((t, i) => [t.number, means[i] as number]));
+}
+
+/** All rows; of more than {@link MOST_KNOWN} the newest half of that, with the trials that are to be judged, and a spread of the older ones. */
+function knownRows(count: number): number[] {
+  if (count <= MOST_KNOWN) return Array.from({ length: count }, (_, i) => i);
+  const newest = MOST_KNOWN / 2;
+  const older = count - newest;
+  const spread = Array.from({ length: MOST_KNOWN - newest }, (_, k) => Math.floor((k * older) / (MOST_KNOWN - newest)));
+  return [...spread, ...Array.from({ length: newest }, (_, k) => older + k)];
 }
