@@ -1,6 +1,8 @@
 import { Context } from '@temporalio/activity';
 import type { CampaignSpec } from '../src/domain/campaign.ts';
-import type { PreparedLaunch } from '../src/systems/driver.ts';
+import type { DeployPlan } from '../src/spec/deploy-plan.ts';
+import { deployForCampaign } from '../src/systems/deploy/for-campaign.ts';
+import { DriverError, type PreparedLaunch, type SystemDriver } from '../src/systems/driver.ts';
 import type { ActivityDeps } from './deps.ts';
 import { asActivityFailure, driverOf } from './failures.ts';
 import { withHeartbeat } from './heartbeat.ts';
@@ -14,13 +16,14 @@ export interface LaunchToPrepare {
   readonly epoch: number;
 }
 
-/** Stages code and agent and makes the launch folder. Says how many trials the system can have in flight for this campaign. */
+/** Deploys what the campaign asks for, stages code and agent and makes the launch folder. Says how many trials the system can have in flight for this campaign. */
 export function createPrepareLaunch(deps: ActivityDeps) {
   return function prepareLaunch(input: LaunchToPrepare): Promise<PreparedLaunch & { readonly slots: number }> {
-    return withHeartbeat((say) =>
+    return withHeartbeat((say, signal) =>
       asActivityFailure(async () => {
         const driver = driverOf(deps, input.spec.system.name);
         const namespace = Context.current().info.namespace;
+        const deployed = await deployOn(driver, input.spec, say, signal);
         const prepared = await driver.prepareLaunch(
           {
             campaign: input.campaign,
@@ -37,10 +40,28 @@ export function createPrepareLaunch(deps: ActivityDeps) {
         const prefetch = prepared.capacity?.prefetch ?? description.prefetch;
         const slots = Math.max(1, Math.floor((perPilot * pilots + prefetch) / input.spec.training.slots));
         const known = input.spec.warmStart?.length ?? 0;
-        const provenance =
-          known === 0 ? prepared.provenance : { ...prepared.provenance, warm_start: `${known} results of earlier campaigns` };
+        const provenance = {
+          ...prepared.provenance,
+          ...deployed,
+          ...(known === 0 ? {} : { warm_start: `${known} results of earlier campaigns` }),
+        };
         return { ...prepared, provenance, slots };
       }),
     );
   };
+}
+
+/** A campaign that names a deploy plan starts only on a system that is as the plan says. */
+async function deployOn(
+  driver: SystemDriver,
+  spec: CampaignSpec,
+  say: (note: string) => void,
+  signal: AbortSignal,
+): Promise<Readonly<Record<string, string>>> {
+  if (spec.deploy === undefined) return {};
+  const target = driver.deployTarget?.(spec);
+  if (target === undefined)
+    throw new DriverError('refused', 'HF-DEPLOY-NO-WAY', `system ${driver.name} cannot be deployed to. Remove the key deploy.`);
+  // Admitted by src/spec.
+  return deployForCampaign(driver.name, spec.deploy as unknown as DeployPlan, target, say, signal);
 }

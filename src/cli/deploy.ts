@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { type DeployPlan, readDeployPlan } from '../spec/deploy-plan.ts';
 import { loadProfile } from '../spec/load-profile.ts';
 import type { SystemProfile } from '../spec/profile.ts';
 import { openShell } from '../ssh/open-shell.ts';
 import { type SshSettings, sshSettings } from '../ssh/settings.ts';
 import type { RemoteShell } from '../ssh/transport.ts';
 import { DEPLOY_ACTIONS, type DeployAction, type DeployReport, type DeployTask, deploy as deployPlan } from '../systems/deploy/deploy.ts';
-import { type DeployPlan, readDeployPlan } from '../systems/deploy/plan.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print } from './io.ts';
 import { askInTerminal } from './login.ts';

@@ -21,6 +21,8 @@ export interface CampaignSpec {
   /** Results of earlier campaigns: samplers know them from the start; they are no trials of this campaign and use nothing of its budget. */
   readonly warmStart?: readonly KnownResult[];
   readonly training: TrainingConfig;
+  /** What the system must have before the launch (row D9); shape: DeployPlan in src/spec/deploy-plan.ts. */
+  readonly deploy?: Readonly<Record<string, unknown>>;
   readonly budget: Budget;
   readonly stop: StopRules;
   /** Trials in flight at most (running, offered or queued at the system). Absent: slots + prefetch of the system. */

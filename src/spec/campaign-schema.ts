@@ -145,6 +145,9 @@ export const campaignShape = {
   enqueue: z.array(z.record(z.string(), parameterValue())).optional().meta({ description: 'Your own points, tried first' }),
   allow_duplicates: z.boolean().default(false).meta({ description: 'The same point may run twice' }),
   training,
+  deploy: text().optional().meta({
+    description: 'A plan as for `holdfast deploy`: carried out before anything is submitted; a step that fails ends the campaign',
+  }),
   data: section({ dir: text() }).optional().meta({ description: 'dir: the same as training.data_dir' }),
   budget: section({
     trials: positiveInteger().exactOptional(),

@@ -2,6 +2,7 @@ import type { CampaignSpec } from '../domain/campaign.ts';
 import type { HealthFinding } from '../domain/health.ts';
 import type { BusySlot, DoneRecord, LaunchRecord, OfferRecord } from '../domain/spool.ts';
 import type { Failure } from '../domain/trial.ts';
+import type { RemoteShell } from '../ssh/transport.ts';
 
 /**
  * What every system (local, PBS, Globus Compute) offers to the activities. The workflow of a system decides; a driver carries out.
@@ -13,6 +14,9 @@ export interface SystemDriver {
 
   /** Facts the workflow plans with. Cheap; no login. */
   describe(): Promise<SystemDescription>;
+
+  /** How a campaign's deploy plan reaches the system before its launch; absent: it cannot. Connects to nothing yet. Throws DriverError. */
+  deployTarget?(spec: CampaignSpec): DeployTarget;
 
   /** Makes the launch folder: bundle and agent staged and verified, launch.json written, registered for the look. Safe to repeat. Throws DriverError. */
   prepareLaunch(plan: LaunchPlan, progress: (note: string) => void): Promise<PreparedLaunch>;
@@ -83,6 +87,15 @@ export interface SystemDescription {
   readonly lookIntervalSeconds: number;
   readonly nodesPerPilot: number;
   readonly walltimeSeconds?: number;
+}
+
+export interface DeployTarget {
+  readonly shell: RemoteShell;
+  /** Shell lines before each step, unless the plan has its own. */
+  readonly setup: readonly string[];
+  readonly python: string;
+  /** Seconds between two questions whether a step has ended; default: deploy's. */
+  readonly pollSeconds?: number;
 }
 
 export interface LaunchPlan {

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { packageRoot } from '../../package-root.ts';
+import { type DeployPlan, inBase } from '../../spec/deploy-plan.ts';
 import { sshError } from '../../ssh/errors.ts';
 import type { RemoteShell } from '../../ssh/transport.ts';
 import { type DetachedStep, deployScript, lastWords, runDetached, type StepEnd, type StepIo } from './detached-step.ts';
-import { type DeployPlan, inBase } from './plan.ts';
 
 export const DEPLOY_ACTIONS = ['repo', 'python', 'dataset', 'verify', 'all'] as const;
 export type DeployAction = (typeof DEPLOY_ACTIONS)[number];

@@ -20,10 +20,11 @@ import { connect } from './connection.ts';
 import { type ControlOptions, control, submitControl, type TaskTarget } from './control-tasks.ts';
 import { holdState } from './hold-state.ts';
 import { loginEnd, loginWarning } from './login-end.ts';
-import { DEFAULT_TIMES, type GlobusDriverOptions, INLINE_BYTES } from './options.ts';
+import { campaignSettings, DEFAULT_TIMES, type GlobusDriverOptions, INLINE_BYTES } from './options.ts';
 import { openGroup, prepareLaunch } from './prepare-launch.ts';
 import { rebuildFacts } from './rebuild-facts.ts';
 import { type SubmitContext, submitAttempts } from './submit-trials.ts';
+import { createTaskShell } from './task-shell.ts';
 import { watchHealth } from './watch-health.ts';
 import { busySlots, nameOf, PILOT, sight } from './watch-trials.ts';
 
@@ -237,6 +238,16 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
       lookIntervalSeconds: pollSeconds,
       nodesPerPilot: 1,
     }),
+
+    deployTarget(spec) {
+      const settings = campaignSettings(spec.system.settings);
+      const target = connection.target(settings.endpointId, settings.authMethod, settings.userEndpointConfig);
+      return {
+        shell: createTaskShell(target, { pollSeconds: 5, queueSeconds: 7_200 }),
+        setup: options.setup ?? [],
+        python: options.python ?? 'python3',
+      };
+    },
 
     async prepareLaunch(plan, progress) {
       await ready();

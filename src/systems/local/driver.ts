@@ -1,3 +1,5 @@
+import { localCarrier } from '../../ssh/local-carrier.ts';
+import { makeRemoteShell } from '../../ssh/shell.ts';
 import type { PilotRequest, PilotStart, SystemDriver, SystemOrder } from '../driver.ts';
 import { isThere } from '../spool/durable-write.ts';
 import { refusing } from '../spool/launch-folder.ts';
@@ -70,6 +72,7 @@ export function createLocalDriver(options: LocalDriverOptions = {}): SystemDrive
       lookIntervalSeconds: 0,
       nodesPerPilot: 1,
     }),
+    deployTarget: () => ({ shell: makeRemoteShell(localCarrier()), setup: [], python: settings.python, pollSeconds: 0.5 }),
     prepareLaunch: (plan, progress) => prepareLocalLaunch(settings, plan, progress, () => closeLaunch(plan.campaign)),
     async send(orders) {
       // Orders for different attempts are independent; for one attempt they keep their order.

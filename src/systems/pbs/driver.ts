@@ -348,6 +348,10 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
     kind: 'pbs',
     commands: () => exchange.commands,
     describe: async () => describeProfile(profile, silentLooks),
+    deployTarget(spec) {
+      const { setup, python } = spec.system.settings as unknown as PbsSettings;
+      return { shell, setup: setup ?? profile.setup, python: python ?? profile.python };
+    },
     prepareLaunch,
     send,
     startPilot,

@@ -1,12 +1,12 @@
 import path from 'node:path';
 import * as z from 'zod';
-import { BadSpec } from '../../spec/bad-spec.ts';
-import { type Environment, expandVariables } from '../../spec/expand.ts';
-import { problemsOf } from '../../spec/issues.ts';
-import type { Problem } from '../../spec/problem.ts';
-import { positiveInteger, text, textList } from '../../spec/scalars.ts';
-import { section } from '../../spec/section.ts';
-import { readSource } from '../../spec/source.ts';
+import { BadSpec } from './bad-spec.ts';
+import { type Environment, expandVariables } from './expand.ts';
+import { problemsOf } from './issues.ts';
+import type { Problem } from './problem.ts';
+import { positiveInteger, text, textList } from './scalars.ts';
+import { section } from './section.ts';
+import { readSource } from './source.ts';
 
 /** What a system must have before a campaign's first start (rows D1 to D9), as a file. Parts that are absent are not deployed. */
 export const deployPlanSchema = section({
@@ -46,8 +46,8 @@ export const deployPlanSchema = section({
 export type DeployPlan = z.output<typeof deployPlanSchema>;
 
 /** Reads a plan. Throws BadSpec with every problem and where it stands. */
-export function readDeployPlan(file: string, env: Environment = process.env): DeployPlan {
-  const source = readSource(file, process.cwd());
+export function readDeployPlan(file: string, env: Environment = process.env, folder = process.cwd()): DeployPlan {
+  const source = readSource(file, folder);
   const problems: Problem[] = [];
   const value = expandVariables(source.value, env, problems);
   const parsed = deployPlanSchema.safeParse(value);
