@@ -3,7 +3,7 @@ import type { CampaignStatus, SystemStatus } from '../../workflows/messages.ts';
 import type { TrialRow } from '../domain/trial.ts';
 import { age, clip, columns, duration, measured, percent, plural } from '../view/format.ts';
 import { trialSummary } from '../view/parameters.ts';
-import { budgetLine, progressHeadline } from '../view/progress.ts';
+import { budgetLine, llmLine, progressHeadline } from '../view/progress.ts';
 import { askEnd, askLive, askStatus, askSystem, askTable } from './ask-campaign.ts';
 import { findCampaign, listCampaigns } from './campaigns.ts';
 import type { Exit } from './exit-codes.ts';
@@ -51,6 +51,7 @@ export function status(name: string | undefined, options: CommonOptions, io: Cli
       '',
       `trials  ${countsText(now)}`,
       `budget  ${budgetLine(now)}`,
+      ...(now.llm === undefined ? [] : [`model   ${llmLine(now.llm)}`]),
       ...(now.best === undefined ? [] : [`best    trial ${now.best.number}: ${trialSummary(now.best.params, 90)}`]),
       ...(system === undefined ? [] : systemLines(system)),
       ...(now.resultsDirectory === undefined ? [] : [`results ${now.resultsDirectory}`]),

@@ -1,7 +1,7 @@
 import type { CampaignSpec, MetricConstraint } from './campaign.ts';
 import { trialName } from './ids.ts';
 import type { Point } from './space.ts';
-import type { BestTrial, CampaignPhase, CampaignStatus, TrialCounts } from './status.ts';
+import type { BestTrial, CampaignPhase, CampaignStatus, LlmTotals, TrialCounts } from './status.ts';
 import type { KnownLaunch } from './system-state.ts';
 import { type PackedTable, packTable, type TrialTable, unpackTable } from './table.ts';
 import { type CurvePoint, isFinal, type Suggestion, type TrialOutcome, type TrialRow } from './trial.ts';
@@ -191,7 +191,22 @@ export function statusOf(state: CampaignState, now: number): CampaignStatus {
     ...(state.stopReason === undefined ? {} : { stopReason: state.stopReason }),
     ...(state.launch === undefined ? {} : { resultsDirectory: state.launch.localDirectory }),
     ...(spec?.pruner === undefined ? {} : { savedHours: savedHours(rows, spec.pruner.maxSteps) }),
+    ...(spec?.llm === undefined ? {} : { llm: llmTotals(state, spec.llm) }),
     tableVersion: state.table.version,
+  };
+}
+
+/** Calls and tokens as the proposer counts them in the state that the campaign carries for it. */
+function llmTotals({ samplerState, table }: CampaignState, { options }: NonNullable<CampaignSpec['llm']>): LlmTotals {
+  const carried = samplerState?.llm as { readonly usage?: Pick<LlmTotals, 'calls' | 'promptTokens' | 'completionTokens'> } | undefined;
+  const { calls = 0, promptTokens = 0, completionTokens = 0 } = carried?.usage ?? {};
+  const limit = options.budget as LlmTotals['limit'];
+  return {
+    calls,
+    promptTokens,
+    completionTokens,
+    ...(limit === undefined ? {} : { limit }),
+    trials: table.rows.filter((row) => row.origin === 'llm').length,
   };
 }
 

@@ -56,7 +56,19 @@ export interface CampaignStatus {
   readonly resultsDirectory?: string;
   /** Hours of training that early stopping saved; only with a pruner. */
   readonly savedHours?: number;
+  /** What the language model has cost so far, and the hard limit; only in campaigns with one. */
+  readonly llm?: LlmTotals;
   readonly tableVersion: number;
+}
+
+export interface LlmTotals {
+  readonly calls: number;
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  /** Of the campaign file; behind it the sampler goes on alone. */
+  readonly limit?: { readonly calls: number; readonly tokens: number };
+  /** Trials whose point the model proposed. */
+  readonly trials: number;
 }
 
 export interface TrialView {

@@ -46,6 +46,7 @@ export async function readHistory(
     rows,
     outcomes: [...known.values()],
     problems: status.problems,
+    ...(status.llm === undefined ? {} : { llm: status.llm }),
     provenance,
     ...(status.stopReason === undefined ? {} : { stopReason: status.stopReason }),
     ...(launch === undefined ? {} : { launch }),

@@ -1,4 +1,5 @@
 import type { CampaignSpec } from '../domain/campaign.ts';
+import type { LlmTotals } from '../domain/status.ts';
 import type { TrialOutcome, TrialRow } from '../domain/trial.ts';
 
 /** What every report, table and export is made from: plain data out of a campaign's history, so that each file can be made again. */
@@ -18,6 +19,8 @@ export interface ReportInput {
   /** Busy share of all slot time of the campaign's pilots, 0 to 1. */
   readonly utilisation?: number;
   readonly nodeHours?: number;
+  /** What the language model cost; only in campaigns with one. */
+  readonly llm?: LlmTotals;
   readonly problems?: readonly string[];
   /** Versions and commits: python, agent, bundle, modules, … */
   readonly provenance?: Readonly<Record<string, string>>;

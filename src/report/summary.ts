@@ -66,6 +66,16 @@ export const summarySchema = z.strictObject({
   origins: z
     .record(z.string(), z.strictObject({ trials: z.int().positive(), best: z.number().nullable() }))
     .describe('where points came from'),
+  llm: z
+    .strictObject({
+      calls: z.int().nonnegative(),
+      prompt_tokens: z.int().nonnegative(),
+      completion_tokens: z.int().nonnegative(),
+      trials: z.int().nonnegative(),
+      limit: z.strictObject({ calls: z.number(), tokens: z.number() }).nullable(),
+    })
+    .nullable()
+    .describe('what the language model cost'),
   provenance: z.record(z.string(), z.string()),
   launch: z.string().nullable(),
 });
@@ -117,6 +127,7 @@ export function summarize(input: ReportInput): Summary {
     failures: failures(rows),
     problems: [...(input.problems ?? [])],
     origins: origins(input),
+    llm: llmOf(input),
     provenance: { ...input.provenance },
     launch: input.launch?.launch ?? null,
   });
@@ -132,6 +143,12 @@ function trialOf(row: TrialRow, { spec }: ReportInput): z.infer<typeof trialSche
     run_seconds: row.runSeconds ?? null,
     finished_at: row.finishedAt === undefined ? null : iso(row.finishedAt),
   };
+}
+
+function llmOf({ llm }: ReportInput): Summary['llm'] {
+  if (llm === undefined) return null;
+  const { calls, promptTokens, completionTokens, trials, limit } = llm;
+  return { calls, prompt_tokens: promptTokens, completion_tokens: completionTokens, trials, limit: limit ?? null };
 }
 
 function finiteEntry(metric: string, value: number | undefined): [string, number][] {

@@ -1,10 +1,11 @@
 import type { MetricConstraint } from '../domain/campaign.ts';
 import { FAILURE_TABLE, type FailureClass } from '../domain/failures.ts';
+import type { LlmTotals } from '../domain/status.ts';
 import type { TrialRow } from '../domain/trial.ts';
 import { convergenceChart } from './chart.ts';
 import { clip, columns, instant, measured, percent, plain, plural, short } from './format.ts';
 import { initials } from './parameters.ts';
-import { budgetLine, instantOf, type ProgressInput, progressHeadline } from './progress.ts';
+import { budgetLine, instantOf, llmLine, type ProgressInput, progressHeadline } from './progress.ts';
 import { rankedValue, topRows } from './ranking.ts';
 
 /** What a campaign's current details are made from: a `CampaignStatus`. */
@@ -21,6 +22,7 @@ export interface CampaignDetailsInput extends ProgressInput {
   readonly problems: readonly string[];
   readonly stopReason?: string;
   readonly resultsDirectory?: string;
+  readonly llm?: LlmTotals;
 }
 
 /**
@@ -129,6 +131,7 @@ function facts(input: CampaignDetailsInput): string {
     input.successRate === undefined
       ? undefined
       : `**Success rate:** ${percent(input.successRate)}; ${plural(input.sinceImprovement, 'trial')} since the last improvement`,
+    input.llm === undefined ? undefined : `**Language model:** ${llmLine(input.llm)}`,
     input.stopReason === undefined ? undefined : `**Stopped because:** ${plain(input.stopReason)}`,
     input.resultsDirectory === undefined ? undefined : `**Results:** ${code(input.resultsDirectory)}`,
     `**As of:** ${instant(instantOf(input))}, started ${instant(input.startedAt)}`,

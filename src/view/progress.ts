@@ -1,4 +1,5 @@
 import type { Budget, Objective } from '../domain/campaign.ts';
+import type { LlmTotals } from '../domain/status.ts';
 import { isFinal, type TrialRow } from '../domain/trial.ts';
 import { age, measured, percent, plural } from './format.ts';
 
@@ -97,6 +98,19 @@ export function budgetLine(input: ProgressInput & { readonly trainingHours: numb
     nodeHours === undefined ? undefined : `at most ${measured(nodeHours)} node-hours`,
     `${measured(input.trainingHours)} slot-hours of training`,
     share === undefined ? undefined : `${percent(share)} used`,
+  ]
+    .filter((part) => part !== undefined)
+    .join(' · ');
+}
+
+/** Calls, tokens and trials of a language model, one line: `14 of 2000 calls · 16800 of 5000000 tokens · 9 trials, 1867 tokens each`. */
+export function llmLine({ calls, promptTokens, completionTokens, limit, trials }: LlmTotals): string {
+  const tokens = promptTokens + completionTokens;
+  return [
+    limit === undefined ? plural(calls, 'call') : `${calls} of ${limit.calls} calls`,
+    limit === undefined ? `${tokens} tokens` : `${tokens} of ${limit.tokens} tokens`,
+    trials === 0 ? 'no trial of its own yet' : `${plural(trials, 'trial')}, ${Math.round(tokens / trials)} tokens each`,
+    limit !== undefined && (calls >= limit.calls || tokens >= limit.tokens) ? 'the limit is reached: the sampler goes on alone' : undefined,
   ]
     .filter((part) => part !== undefined)
     .join(' · ');

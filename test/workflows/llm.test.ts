@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { trialsQuery } from '../../workflows/messages.ts';
+import { statusQuery, trialsQuery } from '../../workflows/messages.ts';
 import { type Engine, startEngine } from '../support/engine.ts';
 import { type LlmEndpoint, type Scripted, startLlmEndpoint } from '../support/llm-endpoint.ts';
 import { createScriptedDriver } from '../support/scripted-driver.ts';
@@ -40,14 +40,15 @@ describe('a campaign with a language model', () => {
     const result = await engine.run(spec(endpoint, change), id);
     const handle = engine.client.workflow.getHandle(id);
     const { rows } = await handle.query(trialsQuery);
+    const { llm } = await handle.query(statusQuery);
     const history = JSON.stringify(await handle.fetchHistory());
     worker.shutdown();
     await worker.finished;
-    return { endpoint, result, rows, history };
+    return { endpoint, result, rows, history, llm };
   }
 
   it('runs the points that win under the sampler’s own acquisition, with the model’s words, and keeps no key', async () => {
-    const { endpoint, result, rows, history } = await run(
+    const { endpoint, result, rows, history, llm } = await run(
       'llm-good',
       (index) => `{"points": [{"params": {"x": ${(50 - index) / 50}}, "reasoning": "the best lie high"}]}`,
     );
@@ -59,6 +60,10 @@ describe('a campaign with a language model', () => {
     expect(proposed.length).toBeGreaterThan(0);
     expect(proposed[0]?.note).toMatch(/^the best lie high.* \[120 tokens\]$/);
     expect(rows.slice(0, 6).some((row) => row.origin === 'llm')).toBe(false);
+    // The stand-in says 120 tokens a question.
+    expect(llm).toMatchObject({ calls: endpoint.requests.length, trials: proposed.length, limit: { calls: 2000, tokens: 5_000_000 } });
+    expect((llm?.promptTokens ?? 0) + (llm?.completionTokens ?? 0)).toBe(120 * endpoint.requests.length);
+    expect(result.summary).toContain(`**Language model:** ${endpoint.requests.length} of 2000 calls`);
     expect(history).not.toContain(KEY);
     expect(history).not.toContain(Buffer.from(KEY).toString('base64').slice(0, 20));
   }, 300_000);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { age, columns, duration, instant, measured, percent, plain, short } from '../../../src/view/format.ts';
+import { llmLine } from '../../../src/view/progress.ts';
 
 describe('numbers', () => {
   it.each([
@@ -78,5 +79,17 @@ describe('text', () => {
         ['10', 'bc'],
       ]),
     ).toEqual(['trial  model', '    9  a', '   10  bc']);
+  });
+});
+
+describe('what a language model cost', () => {
+  it('is one line: calls, tokens, trials, and that the limit is reached', () => {
+    const totals = { calls: 14, promptTokens: 16000, completionTokens: 800, trials: 9 };
+    expect(llmLine(totals)).toBe('14 calls · 16800 tokens · 9 trials, 1867 tokens each');
+    const limit = { calls: 14, tokens: 20_000 };
+    expect(llmLine({ ...totals, limit })).toBe(
+      '14 of 14 calls · 16800 of 20000 tokens · 9 trials, 1867 tokens each · the limit is reached: the sampler goes on alone',
+    );
+    expect(llmLine({ ...totals, trials: 0 })).toContain('no trial of its own yet');
   });
 });
