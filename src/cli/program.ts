@@ -2,7 +2,8 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AdoptOptions } from './adopt.ts';
 import { enqueue, setBudget, setConcurrency } from './change-commands.ts';
 import type { CompareOptions } from './compare.ts';
-import { endpointCommand, endpointIo } from './endpoint.ts';
+import { endpointIo } from './endpoint.ts';
+import { endpointCommand } from './endpoint-command.ts';
 import { EXIT_CODES, type Exit } from './exit-codes.ts';
 import type { ImportanceOptions } from './importance.ts';
 import { type InitOptions, init } from './init.ts';
@@ -255,7 +256,8 @@ function positive(text: string): number {
 
 /** The endpoint commands have their own outside; what they print goes where the others print. */
 function endpoint(io: CliIo): Command {
-  return endpointCommand({ ...endpointIo(io.env), write: (text) => void io.output.write(text) });
+  const terminal = { input: io.input, output: io.errors };
+  return endpointCommand({ ...endpointIo(io.env), terminal, write: (text) => void io.output.write(text) });
 }
 
 function exitTable(): string {

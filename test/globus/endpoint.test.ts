@@ -14,8 +14,9 @@ import {
   showEndpoint,
   validateEndpoint,
 } from '../../src/cli/endpoint.ts';
-import { localProgram } from '../../src/systems/globus/endpoint-command.ts';
+import { endpointProgram, localProgram } from '../../src/systems/globus/endpoint-command.ts';
 import { readEndpointSettings, renderEndpointFiles } from '../../src/systems/globus/endpoint-files.ts';
+import { localMachine } from '../../src/systems/globus/endpoint-machine.ts';
 import { concurrencyWarning } from '../../src/systems/globus/endpoint-settings.ts';
 import { StandInEndpoint } from '../support/globus-endpoint.ts';
 import { GLOBUS_PYTHON, type GlobusSdkChild, HAS_GLOBUS_PYTHON } from '../support/globus-sdk-child.ts';
@@ -36,7 +37,8 @@ beforeAll(() => {
   };
   io = {
     env,
-    run: localProgram(env),
+    machine: localMachine(env),
+    program: endpointProgram(env),
     write: (text) => {
       printed += text;
     },
@@ -80,7 +82,7 @@ describe('the endpoint file', () => {
   });
 
   it('is checked where no endpoint is installed, and the rest is said to be left out', async () => {
-    const bare = { ...io, env: { ...io.env, HOLDFAST_GLOBUS_COMPUTE_ENDPOINT: '/nowhere/globus-compute-endpoint' } };
+    const bare = { ...io, program: '/nowhere/globus-compute-endpoint' };
     expect(await validateEndpoint(undefined, { config: SHIPPED }, bare)).toBeUndefined();
     expect(printed).toMatch(/no mistake found.*not asked/);
   });

@@ -9,6 +9,7 @@ import { type DoctorContext, type DoctorVerdict, runDoctor } from './doctor.ts';
 import { localProgram } from './endpoint-command.ts';
 import { readEndpointSettings } from './endpoint-files.ts';
 import { listEndpoints } from './endpoint-folder.ts';
+import { localMachine } from './endpoint-machine.ts';
 import { type Environment, globusEnvironment } from './environment.ts';
 
 /** A line of `holdfast doctor`, in the shape that its other parts use. */
@@ -49,7 +50,7 @@ export async function diagnoseGlobus(profile: GlobusProfile, env: Environment, o
 async function contextOf(profile: GlobusProfile, env: Environment, options: DiagnoseOptions): Promise<DoctorContext> {
   const endpointId = options.endpointId ?? profile.endpointId ?? env.HOLDFAST_ENDPOINT_ID;
   const authMethod = AUTH_METHODS.find((method) => method === env.HOLDFAST_GLOBUS_AUTH) ?? 'native_client';
-  const endpoints = await listEndpoints(globusEnvironment(env).endpointsDirectory);
+  const endpoints = await listEndpoints(localMachine(env));
   const here = endpoints.find((endpoint) => endpoint.id !== null && endpoint.id === endpointId) ?? endpoints[0];
   const endpointSettings = await settingsIn(options.endpointFile ?? 'config/globus_endpoint.yaml');
   const base: DoctorContext = {

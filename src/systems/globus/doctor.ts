@@ -5,6 +5,7 @@ import type { GlobusClient } from './client.ts';
 import { control, type TaskTarget } from './control-tasks.ts';
 import type { RunProgram } from './endpoint-command.ts';
 import { endpointLogs, lastError, readEndpoint } from './endpoint-folder.ts';
+import { localMachine } from './endpoint-machine.ts';
 import type { EndpointSettings } from './endpoint-settings.ts';
 import { concurrencyWarning } from './endpoint-settings.ts';
 import { type Environment, globusEnvironment } from './environment.ts';
@@ -189,9 +190,9 @@ const REFUSALS =
 
 async function logsOf({ env, endpointName }: DoctorContext) {
   if (endpointName === undefined) return undefined;
-  const base = globusEnvironment(env).endpointsDirectory;
-  const endpoint = await readEndpoint(base, endpointName);
-  return endpoint === undefined ? undefined : endpointLogs(base, endpoint, 5_000);
+  const machine = localMachine(env);
+  const endpoint = await readEndpoint(machine, endpointName);
+  return endpoint === undefined ? undefined : endpointLogs(machine, endpoint, 5_000);
 }
 
 async function schedulerRefusals(context: DoctorContext): Promise<DoctorFinding> {

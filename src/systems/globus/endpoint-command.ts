@@ -63,7 +63,7 @@ export async function askEndpointProgram(run: RunProgram, program: string, words
     throw new DriverError(
       'refused',
       'HF-GLOBUS-ENDPOINT-MISSING',
-      `${program} is not installed on this machine. Run \`pip install globus-compute-endpoint\` in the environment of the endpoint, and activate it.`,
+      `${program} is not installed there, or not in PATH (${answer.stderr}). Run \`pip install globus-compute-endpoint\` in the environment of the endpoint, and activate it.`,
     );
   }
   if (answer.code !== 0) {

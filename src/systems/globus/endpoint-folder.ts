@@ -1,6 +1,6 @@
-import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { EndpointFolder, EndpointMachine } from './endpoint-machine.ts';
 
 /** One endpoint as its folder shows it; the service may know better (see `endpoint status`). */
 export interface LocalEndpoint {
@@ -16,31 +16,32 @@ const identity = z.looseObject({ endpoint_id: z.string() });
 /** The endpoint touches daemon.pid every 15 s. */
 const ALIVE_SECONDS = 30;
 
-/** Endpoints of this computer: every folder with a config.yaml. `globus-compute-endpoint list` itself crashes with today's texttable. */
-export async function listEndpoints(base: string, now: number = Date.now()): Promise<LocalEndpoint[]> {
-  const names = await readdir(base).catch(() => []);
-  const found = await Promise.all(names.sort().map((name) => readEndpoint(base, name, now)));
-  return found.filter((endpoint) => endpoint !== undefined);
+/** Endpoints of a machine: every folder with a config.yaml. `globus-compute-endpoint list` itself crashes with today's texttable. */
+export async function listEndpoints(machine: EndpointMachine): Promise<LocalEndpoint[]> {
+  const [base, folders] = [await machine.base(), await machine.folders()];
+  return folders.map((folder) => endpointOf(base, folder));
 }
 
 /** One endpoint's folder; undefined when there is none of that name. */
-export async function readEndpoint(base: string, name: string, now: number = Date.now()): Promise<LocalEndpoint | undefined> {
-  const directory = join(base, name);
-  if (!(await exists(join(directory, 'config.yaml')))) return undefined;
-  const pid = await stat(join(directory, 'daemon.pid')).catch(() => undefined);
-  const id = await readFile(join(directory, 'endpoint.json'), 'utf8')
-    .then((text) => identity.parse(JSON.parse(text)).endpoint_id)
-    .catch(() => null);
-  const beating = pid !== undefined && now - pid.mtimeMs < ALIVE_SECONDS * 1000;
-  const state = beating ? 'running' : pid !== undefined ? 'disconnected' : id !== null ? 'registered' : 'configured';
-  return { name, id, state, directory, hasTemplate: await exists(join(directory, 'user_config_template.yaml.j2')) };
+export async function readEndpoint(machine: EndpointMachine, name: string): Promise<LocalEndpoint | undefined> {
+  return (await listEndpoints(machine)).find((endpoint) => endpoint.name === name);
 }
 
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
+function endpointOf(base: string, { name, hasTemplate, identity: text, pidAgeSeconds }: EndpointFolder): LocalEndpoint {
+  const id = idIn(text);
+  const isBeating = pidAgeSeconds !== undefined && pidAgeSeconds < ALIVE_SECONDS;
+  const state = isBeating ? 'running' : pidAgeSeconds !== undefined ? 'disconnected' : id !== null ? 'registered' : 'configured';
+  return { name, id, state, directory: join(base, name), hasTemplate };
+}
+
+function idIn(text: string | undefined): string | null {
+  if (text === undefined) return null;
+  try {
+    return identity.parse(JSON.parse(text)).endpoint_id;
+  } catch {
+    // Half written: the next start writes it again.
+    return null;
+  }
 }
 
 export interface LogTail {
@@ -48,33 +49,13 @@ export interface LogTail {
   readonly lines: readonly string[];
 }
 
-/** Last lines of the endpoint's own log and of its user-endpoint processes' logs (uep.<id>.*). */
-export async function endpointLogs(base: string, endpoint: LocalEndpoint, lines: number): Promise<LogTail[]> {
-  const children = endpoint.id === null ? [] : (await readdir(base)).filter((name) => name.startsWith(`uep.${endpoint.id}.`)).sort();
-  const paths = [endpoint.directory, ...children.map((name) => join(base, name))].map((directory) => join(directory, 'endpoint.log'));
-  const tails = await Promise.all(paths.map(async (path) => ({ path, lines: await tail(path, lines) })));
-  return tails.filter((part) => part.lines.length > 0);
-}
-
 /** At most this much of a log's end is read, bytes. */
 const TAIL_BYTES = 1_000_000;
 
-async function tail(path: string, lines: number): Promise<string[]> {
-  const handle = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (!handle) return [];
-  try {
-    const { size } = await handle.stat();
-    const length = Math.min(size, TAIL_BYTES);
-    const buffer = Buffer.alloc(length);
-    await handle.read(buffer, 0, length, size - length);
-    const text = buffer.toString('utf8').trimEnd();
-    return text === '' ? [] : text.split('\n').slice(-lines);
-  } finally {
-    await handle.close();
-  }
+/** Last lines of the endpoint's own log and of its user-endpoint processes' logs (uep.<id>.*). */
+export async function endpointLogs(machine: EndpointMachine, endpoint: LocalEndpoint, lines: number): Promise<LogTail[]> {
+  const ends = await machine.logEnds(endpoint.name, endpoint.id, TAIL_BYTES);
+  return ends.map(({ path, text }) => ({ path, lines: text.split('\n').slice(-lines) }));
 }
 
 /** The last line that says ERROR or CRITICAL, with what follows it, at most 12 lines. */
