@@ -39,5 +39,5 @@ export async function deployForCampaign(
 function failureText({ system, repository, python, dataset, verification }: DeployReport): string {
   const steps = { repository, python, 'data set': dataset, verification };
   const [step = 'deploy', part] = Object.entries(steps).find(([, each]) => each?.status === 'error') ?? [];
-  return `deploy: ${step} of ${system} is not as the plan says: ${part?.error ?? 'see holdfast deploy'} Nothing was submitted. Mend it, then start the campaign again.`;
+  return `deploy: ${step} of ${system} is not as the plan says: ${(part?.error ?? 'see holdfast deploy').replace(/\.$/, '')}. Nothing was submitted. Mend it, then start the campaign again.`;
 }
