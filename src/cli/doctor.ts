@@ -5,6 +5,7 @@ import type { PbsProfile } from '../spec/profile.ts';
 import { diagnoseSsh, type SshFinding } from '../ssh/doctor.ts';
 import { openShell } from '../ssh/open-shell.ts';
 import { diagnosePbs } from '../systems/pbs/doctor.ts';
+import { diagnoseSite } from '../systems/pbs/doctor-site.ts';
 import { createPbsDriver } from '../systems/pbs/driver.ts';
 import type { Exit } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
@@ -38,7 +39,8 @@ async function pbsSystem(profile: PbsProfile, io: CliIo): Promise<SshFinding[]> 
   try {
     const connection = await diagnoseSsh({ system: profile.name, settings: profile.ssh, shell, env });
     if (shell.state().kind !== 'ready') return connection;
-    return [...connection, ...(await diagnosePbs(profile, createPbsDriver({ name: profile.name, profile, shell })))];
+    const scheduler = await diagnosePbs(profile, createPbsDriver({ name: profile.name, profile, shell }));
+    return [...connection, ...scheduler, ...(await diagnoseSite(profile, shell))];
   } finally {
     await shell.close();
   }

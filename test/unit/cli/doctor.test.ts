@@ -4,7 +4,8 @@ import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { describeFindings, doctor, type Finding } from '../../../src/cli/doctor.ts';
-import { STAND_IN_SITE } from '../../support/pbs/campaign.ts';
+import { createPbsDriver } from '../../../src/systems/pbs/driver.ts';
+import { planOf, QUICK, STAND_IN_SITE, standInProfile, standInShell } from '../../support/pbs/campaign.ts';
 import { PbsStandIn } from '../../support/pbs/standin.ts';
 
 let pbs: PbsStandIn;
@@ -74,4 +75,38 @@ it('prints a line per finding with its advice below', () => {
     { id: 'b', title: 'B', status: 'warn', found: 'odd', advice: 'Mend it.', system: 's' },
   ]);
   expect(text).toBe('OK   A: fine\nWARN s: B: odd\n     Mend it.');
+});
+
+it('names the setup line that fails, and the Python behind them all', async () => {
+  const bad = await examine({ setup: ['export HF_A=1', 'module-that-is-not-there load frameworks', 'echo never'] });
+  expect(bad.exit).toBe('failed');
+  expect(bad.of('site-setup')).toMatchObject({ status: 'fail', found: 'line 2 ended with 127: module-that-is-not-there load frameworks' });
+  const good = await examine({ setup: ['export HF_A=1', 'test "$HF_A" = 1'] });
+  expect(good.of('site-setup')).toMatchObject({ status: 'ok', found: expect.stringMatching(/^2 lines, then Python 3\./) });
+  expect((await examine({ python: '/no/such/python' })).of('site-setup')).toMatchObject({ status: 'fail' });
+});
+
+it('says whether launches can be written there, and how much room there is', async () => {
+  expect((await examine()).of('site-folder')).toMatchObject({ found: expect.stringMatching(/holdfast, \d+ GB free/) });
+  const file = join(pbs.directory, 'standin.yaml');
+  expect((await examine({ base: join(file, 'below-a-file') })).of('site-folder')).toMatchObject({
+    status: 'fail',
+    advice: expect.stringContaining('Set base'),
+  });
+});
+
+it('repeats the site’s last refusal of a job with what mends it', async () => {
+  expect((await examine()).of('pbs-refusals')).toMatchObject({ status: 'ok' });
+  const profile = standInProfile();
+  const driver = createPbsDriver({ name: 'standin', profile, shell: standInShell(pbs), timing: QUICK });
+  await driver.prepareLaunch(planOf(pbs, { settings: { account: 'nobody' } }), () => undefined);
+  expect(await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' })).toMatchObject({ kind: 'refused' });
+  const { exit, of } = await examine();
+  expect(exit).toBe('failed');
+  expect(of('pbs-refusals')).toMatchObject({
+    status: 'fail',
+    found: 'qsub: No active allocation found for project nobody and resource aurora',
+    advice: expect.stringContaining('another account'),
+  });
+  await driver.closeLaunch('camp-1');
 });
