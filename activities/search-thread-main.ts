@@ -1,7 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import type { TrialRow } from '../src/domain/trial.ts';
-import type { SuggestResult } from '../src/search/sampler.ts';
-import { answerTo, type Judgement, type SearchQuestion } from './search-answers.ts';
+import { answerTo, type SearchAnswer, type SearchQuestion } from './search-answers.ts';
 
 /** What the thread is told. Rows come before the question that needs them; a table that the other side gave up is forgotten. */
 export type ThreadMessage =
@@ -9,9 +8,7 @@ export type ThreadMessage =
   | { readonly kind: 'forget'; readonly table: string }
   | { readonly kind: 'ask'; readonly id: number; readonly table: string; readonly question: SearchQuestion };
 
-export type ThreadAnswer =
-  | { readonly id: number; readonly result: SuggestResult | Judgement }
-  | { readonly id: number; readonly error: string };
+export type ThreadAnswer = { readonly id: number; readonly result: SearchAnswer } | { readonly id: number; readonly error: string };
 
 const tables = new Map<string, TrialRow[]>();
 

@@ -3,8 +3,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { TrialRow } from '../src/domain/trial.ts';
+import type { RegretBound } from '../src/search/gp/regret-bound.ts';
 import type { SuggestResult } from '../src/search/sampler.ts';
-import { ANSWERS, type Judgement, type SearchQuestion } from './search-answers.ts';
+import { ANSWERS, type Judgement, type QuestionOf, type SearchQuestion } from './search-answers.ts';
 import type { ThreadAnswer, ThreadMessage } from './search-thread-main.ts';
 
 type Waiting = { readonly resolve: (result: unknown) => void; readonly reject: (error: Error) => void };
@@ -21,9 +22,11 @@ export class SearchThreadLost extends Error {
 
 export interface SearchThread {
   /** Points by a sampler. `table` names the campaign; its rows must be the same objects while they have not changed, for only changed ones are copied. */
-  suggest(question: Extract<SearchQuestion, { kind: 'suggest' }>, table: string, rows: readonly TrialRow[]): Promise<SuggestResult>;
+  suggest(question: QuestionOf<'suggest'>, table: string, rows: readonly TrialRow[]): Promise<SuggestResult>;
   /** Verdicts of a pruner. */
-  judge(question: Extract<SearchQuestion, { kind: 'judge' }>, table: string, rows: readonly TrialRow[]): Promise<Judgement>;
+  judge(question: QuestionOf<'judge'>, table: string, rows: readonly TrialRow[]): Promise<Judgement>;
+  /** What the model leaves to gain; undefined while there is too little to say. */
+  regret(question: QuestionOf<'regret'>, table: string, rows: readonly TrialRow[]): Promise<RegretBound | undefined>;
 }
 
 /**
@@ -109,5 +112,7 @@ export function createSearchThread(): SearchThread {
     suggest: async (question, table, rows) =>
       isThere ? ((await ask(question, table, rows)) as SuggestResult) : ANSWERS.suggest(question, rows),
     judge: async (question, table, rows) => (isThere ? ((await ask(question, table, rows)) as Judgement) : ANSWERS.judge(question, rows)),
+    regret: async (question, table, rows) =>
+      isThere ? ((await ask(question, table, rows)) as RegretBound | undefined) : ANSWERS.regret(question, rows),
   };
 }

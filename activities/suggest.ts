@@ -6,6 +6,7 @@ import type { LlmEvent, LlmState } from '../src/llm/proposal.ts';
 import { proposeWithLlm } from '../src/llm/propose.ts';
 import { samplerEntry } from '../src/search/registry.ts';
 import type { SamplerState, SuggestResult } from '../src/search/sampler.ts';
+import { regretTolerance } from '../src/search/stop-rules.ts';
 import { withWarmStart } from '../src/search/warm-start.ts';
 import type { ActivityDeps } from './deps.ts';
 import { withHeartbeat } from './heartbeat.ts';
@@ -29,6 +30,8 @@ export interface SuggestQuestion {
 export interface SuggestState extends Readonly<Record<string, unknown>> {
   readonly sampler?: SamplerState;
   readonly llm?: LlmState;
+  /** What the model leaves to gain, in the objective's unit; only with `stop.regret_bound`. The stop rules read it. */
+  readonly regret?: number;
 }
 
 export interface SuggestAnswer {
@@ -46,15 +49,30 @@ export function createSuggest(deps: ActivityDeps, tables: TableCache, thread: Se
   return function suggest(question: SuggestQuestion): Promise<SuggestAnswer> {
     return withHeartbeat(async (_say, signal) => {
       const { spec, rows } = await tables.read(question.campaign, question.chain, question.tableVersion);
+      const regret = await regretLeft(spec, rows, question.chain);
+      const shown = regret === undefined ? {} : { regret: regret.bound };
+      // Enough is known: no further points, and the notice (an empty one) wakes the campaign to its stop rules, which see the same bound.
+      if (regret?.isEnough === true)
+        return { suggestions: [], exhausted: false, state: { ...question.state, ...shown }, notices: [{ topic: 'regret_bound' }] };
       const proposal = await propose(spec, rows, question, signal);
       const entry = samplerEntry(spec.sampler.type);
       const { taken, candidates } = placeProposals(entry, proposal.suggestions, question.count);
       const ahead = entry.ignoresResults && spec.llm === undefined ? question.most : question.count;
       const result = await sample(spec, rows, question, ahead - taken.length, taken, candidates);
-      const state = { ...(result.state ? { sampler: result.state } : {}), ...(proposal.state ? { llm: proposal.state } : {}) };
+      const state = { ...(result.state ? { sampler: result.state } : {}), ...(proposal.state ? { llm: proposal.state } : {}), ...shown };
       return { suggestions: [...taken, ...result.suggestions], exhausted: result.exhausted, state, notices: proposal.notices };
     });
   };
+
+  async function regretLeft(spec: CampaignSpec, rows: readonly TrialRow[], chain: string) {
+    const tolerance = regretTolerance(spec.stop);
+    if (tolerance === undefined) return undefined;
+    const { space, objectives, seed, metricConstraints, warmStart } = spec;
+    const request = { space, objectives, seed, ...(metricConstraints === undefined ? {} : { metricConstraints }) };
+    const question = { kind: 'regret' as const, request, ...(warmStart === undefined ? {} : { warmStart }) };
+    const found = await thread.regret(question, chain, rows);
+    return found === undefined ? undefined : { bound: found.bound, isEnough: found.bound <= tolerance };
+  }
 
   async function propose(spec: CampaignSpec, rows: readonly TrialRow[], question: SuggestQuestion, signal: AbortSignal) {
     if (spec.llm === undefined) return { suggestions: [], state: undefined, notices: [] };

@@ -51,6 +51,7 @@ export function status(name: string | undefined, options: CommonOptions, io: Cli
       '',
       `trials  ${countsText(now)}`,
       `budget  ${budgetLine(now)}`,
+      ...(now.regretBound === undefined ? [] : [`to gain at most ${measured(now.regretBound)}, by the model`]),
       ...(now.llm === undefined ? [] : [`model   ${llmLine(now.llm)}`]),
       ...(now.best === undefined ? [] : [`best    trial ${now.best.number}: ${trialSummary(now.best.params, 90)}`]),
       ...(system === undefined ? [] : systemLines(system)),

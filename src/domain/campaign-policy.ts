@@ -46,6 +46,8 @@ export function stopVerdictOf(
     trials: state.table.rows,
     now,
     startedAt: state.startedAt,
+    ...(spec.metricConstraints === undefined ? {} : { metricConstraints: spec.metricConstraints }),
+    ...(typeof state.samplerState?.regret === 'number' ? { regretBound: state.samplerState.regret } : {}),
   });
   if (verdict === undefined) return undefined;
   return { phase: ENDS_AT_ONCE.has(verdict.rule) ? 'stopping' : 'draining', sentence: verdict.sentence };

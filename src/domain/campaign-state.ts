@@ -191,6 +191,7 @@ export function statusOf(state: CampaignState, now: number): CampaignStatus {
     ...(state.stopReason === undefined ? {} : { stopReason: state.stopReason }),
     ...(state.launch === undefined ? {} : { resultsDirectory: state.launch.localDirectory }),
     ...(spec?.pruner === undefined ? {} : { savedHours: savedHours(rows, spec.pruner.maxSteps) }),
+    ...(typeof state.samplerState?.regret === 'number' ? { regretBound: state.samplerState.regret } : {}),
     ...(spec?.llm === undefined ? {} : { llm: llmTotals(state, spec.llm) }),
     tableVersion: state.table.version,
   };

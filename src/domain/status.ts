@@ -56,6 +56,8 @@ export interface CampaignStatus {
   readonly resultsDirectory?: string;
   /** Hours of training that early stopping saved; only with a pruner. */
   readonly savedHours?: number;
+  /** What the model leaves to gain, in the objective's unit; only with `stop.regret_bound`, and once there are results enough. */
+  readonly regretBound?: number;
   /** What the language model has cost so far, and the hard limit; only in campaigns with one. */
   readonly llm?: LlmTotals;
   readonly tableVersion: number;

@@ -4,7 +4,7 @@ import { endedWithValue, violationOf } from './losses.ts';
 import { readOptions } from './options.ts';
 import { dominates } from './pareto.ts';
 
-export type StopRule = 'trials' | 'wall_time' | 'deadline' | 'node_hours' | 'target' | 'patience' | 'windowed' | 'plateau';
+export type StopRule = 'trials' | 'wall_time' | 'deadline' | 'node_hours' | 'target' | 'patience' | 'windowed' | 'plateau' | 'regret_bound';
 
 export interface StopVerdict {
   readonly rule: StopRule;
@@ -23,6 +23,8 @@ export interface StopQuestion {
   /** When the campaign began, the same clock. */
   readonly startedAt: number;
   readonly nodeHoursUsed?: number;
+  /** What the model leaves to gain, in the objective's unit (src/search/gp/regret-bound.ts), where it was asked. */
+  readonly regretBound?: number;
 }
 
 /** Keys of `stop.options` in a campaign file. */
@@ -47,6 +49,13 @@ export const STOP_OPTIONS = {
     max: 10_000,
     summary: 'plateau: last values that must lie within min_delta of each other.',
   },
+  regret_bound: {
+    kind: 'number',
+    default: 0,
+    min: 0,
+    max: Number.MAX_VALUE,
+    summary: 'Stop when the model leaves no more than this to gain, in the unit of the objective; 0: never. Needs no patience.',
+  },
 } as const;
 
 /**
@@ -62,7 +71,15 @@ export function shouldStop(question: StopQuestion): StopVerdict | undefined {
   return undefined;
 }
 
-const RULES: readonly ((question: StopQuestion) => StopVerdict | undefined)[] = [target, trials, nodeHours, wallTime, deadline, patience];
+const RULES: readonly ((question: StopQuestion) => StopVerdict | undefined)[] = [
+  target,
+  trials,
+  nodeHours,
+  wallTime,
+  deadline,
+  patience,
+  regretLeft,
+];
 
 /** Trials that may still be begun under `budget.trials`; Infinity without that budget. Cancelled trials give their place back. */
 export function trialsLeft(budget: Budget, table: readonly TrialRow[]): number {
@@ -119,6 +136,21 @@ function patience(question: StopQuestion): StopVerdict | undefined {
   );
   if (idle < stop.patience) return undefined;
   return { rule: 'patience', sentence: `The last ${idle} finished trials brought no improvement of at least ${stop.minDelta}.` };
+}
+
+/** The tolerance of `stop.regret_bound`; undefined when the rule is off. */
+export function regretTolerance(stop: StopRules): number | undefined {
+  const tolerance = stop.options?.regret_bound;
+  return typeof tolerance === 'number' && tolerance > 0 ? tolerance : undefined;
+}
+
+function regretLeft({ stop, regretBound }: StopQuestion): StopVerdict | undefined {
+  const tolerance = regretTolerance(stop);
+  if (tolerance === undefined || regretBound === undefined || regretBound > tolerance) return undefined;
+  return {
+    rule: 'regret_bound',
+    sentence: `By the model no point is more than ${regretBound.toPrecision(4)} better than the best, within the ${tolerance} that stop.regret_bound allows.`,
+  };
 }
 
 /**

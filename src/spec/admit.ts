@@ -93,7 +93,7 @@ function assemble(
   const { sampler, seed } = admitSampler(sections.sampler, space, problems);
   const pruner = admitPruner(sections.pruner, problems);
   const llm = admitLlm(sections.llm, problems);
-  const stop = admitStop(sections.stop, problems);
+  const stop = admitStop(sections.stop, objectives, problems);
   const training = admitTraining(sections, isMapping(root.search_space) ? names : undefined, problems);
   const budget = admitBudget(sections, sampler.type, options.now ?? new Date(), problems);
   const enqueue = admitPoints(sections.enqueue, space, problems);

@@ -105,10 +105,13 @@ export function admitObjectives(section: Sections['objective'], stop: Sections['
 
 const STOP_KEYS = ['patience', 'min_delta', 'target'];
 
-export function admitStop(section: Sections['stop'], problems: Problem[]): StopRules {
+export function admitStop(section: Sections['stop'], objectives: readonly Objective[] | undefined, problems: Problem[]): StopRules {
   const { patience, min_delta: minDelta, target: _, ...rest } = section ?? {};
   const options = admitOptions(STOP_OPTIONS, rest, ['stop'], STOP_KEYS, problems);
-  if (patience === undefined && (minDelta !== undefined || Object.keys(options).length > 0)) {
+  const { regret_bound: regretBound, ...ofPatience } = options;
+  if (regretBound !== undefined && (objectives?.length ?? 1) > 1)
+    problems.push({ path: ['stop', 'regret_bound'], what: 'is for one objective', next: 'Remove it, or keep one objective.', atKey: true });
+  if (patience === undefined && (minDelta !== undefined || Object.keys(ofPatience).length > 0)) {
     problems.push({
       path: ['stop'],
       what: 'has no patience, so its other keys would have no effect',

@@ -2,18 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bestQuery, describeQuery, statusQuery, trialsQuery } from '../../workflows/messages.ts';
 import { type Engine, eventually, startEngine } from '../support/engine.ts';
 import { createScriptedDriver } from '../support/scripted-driver.ts';
+import { specification } from '../support/specification.ts';
 
-const spec = (change: object = {}) => ({
-  version: 1,
-  name: 'scripted',
-  system: 'local',
-  objective: { metric: 'x', direction: 'maximize' },
-  search_space: { x: { type: 'float', min: 0, max: 1 } },
-  sampler: { type: 'random', seed: 7 },
-  training: { command: ['true'] },
-  budget: { trials: 12 },
-  ...change,
-});
+const spec = (change: object = {}) => specification({ budget: { trials: 12 }, ...change });
 
 describe('a campaign', () => {
   let engine: Engine;
@@ -59,6 +50,27 @@ describe('a campaign', () => {
     // Without it, the first points are a design over the whole of 0 to 1.
     expect(rows[0]?.params.x).toBeGreaterThan(0.85);
     expect((await handle.query(describeQuery)).provenance.warm_start).toBe('12 results of earlier campaigns');
+    worker.shutdown();
+    await worker.finished;
+  });
+
+  it('ends when the model leaves no more to gain than stop.regret_bound allows, and starts nothing after that', async () => {
+    const worker = await engine.startWorker({ local: createScriptedDriver('local').driver });
+    const result = await engine.run(
+      spec({ sampler: 'auto', stop: { regret_bound: 0.05 }, budget: { trials: 80 }, concurrency: 3 }),
+      'regret-1',
+    );
+    expect(result.stopReason).toMatch(
+      /^By the model no point is more than 0\.0\d+ better than the best, within the 0\.05 that stop\.regret_bound allows\.$/,
+    );
+    expect(result).toMatchObject({ status: 'completed' });
+    expect(result.counts.completed).toBe(result.counts.total);
+    expect(result.counts.total).toBeGreaterThanOrEqual(20);
+    expect(result.counts.total).toBeLessThan(60);
+    // The best point of all is x = 1.
+    expect(result.best?.values[0]).toBeGreaterThan(0.95);
+    const { regretBound } = await engine.client.workflow.getHandle('regret-1').query(statusQuery);
+    expect(regretBound).toBeLessThanOrEqual(0.05);
     worker.shutdown();
     await worker.finished;
   });
