@@ -28,8 +28,3 @@ export function commandOf(command: readonly string[], facts: CommandFacts): stri
     ),
   );
 }
-
-/** Words as one line that a POSIX shell reads back as the same words. */
-export function shellLine(words: readonly string[]): string {
-  return words.map((word) => (/^[\w.,:/@%+=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(' ');
-}

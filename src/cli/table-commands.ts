@@ -6,6 +6,7 @@ import { FAILURE_TABLE, type FailureClass } from '../domain/failures.ts';
 import { trialName } from '../domain/ids.ts';
 import type { Point } from '../domain/space.ts';
 import type { TrialRow, TrialState } from '../domain/trial.ts';
+import { quoteCommand } from '../ssh/quote.ts';
 import { age, clip, columns, measured, plural } from '../view/format.ts';
 import { trialSummary } from '../view/parameters.ts';
 import { paretoFront, topRows } from '../view/ranking.ts';
@@ -23,10 +24,7 @@ export interface BestOptions extends CommonOptions {
 const CONFIGS: Readonly<Record<string, (params: Point) => string>> = {
   yaml: (params) => stringify(params),
   json: (params) => `${JSON.stringify(params, null, 2)}\n`,
-  argv: (params) =>
-    `${Object.entries(params)
-      .flatMap(([name, value]) => [`--${name}`, shellWord(String(value))])
-      .join(' ')}\n`,
+  argv: (params) => `${quoteCommand(Object.entries(params).flatMap(([name, value]) => [`--${name}`, String(value)]))}\n`,
 };
 
 /** `holdfast best`: the best trials; with --config the best point alone, ready to be used. */
@@ -83,10 +81,6 @@ export function bestRows(
 
 function bestTrial(row: TrialRow): BestTrial {
   return { number: row.number, trial: trialName(row.number), values: row.values ?? [], params: row.params, origin: row.origin };
-}
-
-function shellWord(text: string): string {
-  return /^[\w.,:/@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 export interface TrialsOptions extends CommonOptions {

@@ -4,11 +4,12 @@ import type { Client } from '@temporalio/client';
 import { type CampaignDescription, type CampaignStatus, type SystemStatus, type TrialView, trialQuery } from '../../workflows/messages.ts';
 import { FAILURE_TABLE } from '../domain/failures.ts';
 import { trialName, trialWorkflowId } from '../domain/ids.ts';
+import { quoteCommand, quoteWord } from '../ssh/quote.ts';
 import { attemptFolder } from '../systems/spool/paths.ts';
 import { age, duration, instant, measured } from '../view/format.ts';
 import { ask, askDescription, askStatus, askSystem } from './ask-campaign.ts';
 import { findCampaign, trialArgument } from './campaigns.ts';
-import { commandOf, shellLine } from './command-line.ts';
+import { commandOf } from './command-line.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, painter, print, withClient } from './io.ts';
 import { followFile, lastLines, printFile } from './log-files.ts';
@@ -216,10 +217,10 @@ export function repro(first: string, second: string | undefined, options: Common
       `mkdir -p repro && cat > repro/params.json <<'EOF'`,
       JSON.stringify(trial.view.params),
       'EOF',
-      ...Object.entries(spec.training.env).map(([name, value]) => `export ${name}=${shellLine([value])}`),
+      ...Object.entries(spec.training.env).map(([name, value]) => `export ${name}=${quoteWord(value)}`),
       'export HOLDFAST_PARAMS="$PWD/repro/params.json" HOLDFAST_OUT="$PWD/repro"',
-      `export PYTHONPATH=${shellLine([agent])}:"$PYTHONPATH"`,
-      paint('bold', shellLine(words)),
+      `export PYTHONPATH=${quoteWord(agent)}:"$PYTHONPATH"`,
+      paint('bold', quoteCommand(words)),
     ].join('\n');
     print(io, options, again, text);
     return 'ok';

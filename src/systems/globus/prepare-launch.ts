@@ -2,7 +2,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import type { LaunchRecord } from '../../domain/spool.ts';
 import { DriverError, type LaunchPlan, type PreparedLaunch } from '../driver.ts';
 import { checkAnswer, launchAnswer, probeAnswer } from './answers.ts';
-import { agentArchive, bundleArchive } from './archive.ts';
+import { agentArchive, trainingArchive } from './archive.ts';
 import type { CampaignFacts, FactsStore } from './campaign-facts.ts';
 import type { GlobusConnection } from './connection.ts';
 import { type ControlOptions, control, type TaskTarget } from './control-tasks.ts';
@@ -54,7 +54,7 @@ export async function prepareLaunch(
   const probe = only(await control(target, [{ op: 'probe', base }], probeAnswer, asked));
   const agent = await agentArchive();
   const agentFolder = await stageArchive(target, probe.base, agent, 'the agent', asked);
-  const bundle = spec.training.bundle === undefined ? undefined : await bundleArchive(bundleFolder(options, spec.training.bundle));
+  const bundle = spec.training.bundle === undefined ? undefined : await trainingArchive(bundleFolder(options, spec.training.bundle));
   if (bundle) await stageArchive(target, probe.base, bundle, 'the training code', asked);
 
   const python = options.python ?? 'python3';

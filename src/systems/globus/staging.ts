@@ -1,5 +1,5 @@
+import type { Archive } from '../spool/archive.ts';
 import { stageAnswer } from './answers.ts';
-import type { Archive } from './archive.ts';
 import { type ControlOptions, control, type TaskTarget } from './control-tasks.ts';
 
 /** Bytes of one piece: three, in base64, stay below the limit of one submission. */

@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { commandOf, shellLine } from '../../../src/cli/command-line.ts';
+import { commandOf } from '../../../src/cli/command-line.ts';
 import { painter } from '../../../src/cli/io.ts';
 import { followFile, lastLines } from '../../../src/cli/log-files.ts';
 import { advance, eventLine, type Scene, screen, sparkline } from '../../../src/cli/screen.ts';
 import { reasons } from '../../../src/cli/trial-commands.ts';
+import { quoteCommand } from '../../../src/ssh/quote.ts';
 import type { CampaignStatus, TrialView } from '../../../workflows/messages.ts';
 import { completed, failed, START, statusOf } from '../view/rows.ts';
 
@@ -154,7 +155,7 @@ describe('repro', () => {
       '--out',
       'repro',
     ]);
-    const read = execFileSync('sh', ['-c', `printf '%s\\0' ${shellLine(words)}`]).toString();
+    const read = execFileSync('sh', ['-c', `printf '%s\\0' ${quoteCommand(words)}`]).toString();
     expect(read.split('\0').slice(0, -1)).toEqual(words);
   });
 });
