@@ -60,15 +60,9 @@ export function createEnsureSystem(deps: ActivityDeps) {
     async submitThroughClient(input: { readonly system: string; readonly submission: Submission }): Promise<void> {
       const { client } = Context.current();
       const { campaign } = input.submission;
-      const { spec, launch } = await client.workflow.getHandle(campaign).query(describeQuery);
-      await openLaunch(input.system, {
-        campaign,
-        launch: launch?.launch ?? campaign,
-        localDirectory: launch?.localDirectory ?? '',
-        slotsPerTrial: spec.training.slots,
-        reportSteps: [],
-        weight: 1,
-      });
+      const description = await client.workflow.getHandle(campaign).query(describeQuery);
+      if (description.openLaunch === undefined) throw new Error(`Campaign ${campaign} has no launch on ${input.system} yet.`);
+      await openLaunch(input.system, description.openLaunch);
       await client.workflow.getHandle(systemWorkflowId(input.system)).signal(submitTrialSignal, input.submission);
     },
   };

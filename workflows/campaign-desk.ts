@@ -21,7 +21,7 @@ import {
   statusOf,
   userSuggestions,
 } from '../src/domain/campaign-state.ts';
-import { trialWorkflowId } from '../src/domain/ids.ts';
+import { systemWorkflowId, trialWorkflowId } from '../src/domain/ids.ts';
 import { pointKey, pointProblems } from '../src/domain/points.ts';
 import { ATTRIBUTES } from '../src/domain/search-attributes.ts';
 import type { Point } from '../src/domain/space.ts';
@@ -98,16 +98,25 @@ export function openDesk(state: CampaignState) {
     state.inFlight.delete(number);
     changed();
   };
-  /** A report for those who look meanwhile: each time the finished trials have grown by half. */
+  /** A report for those who look meanwhile: each time the finished trials have doubled. */
   async function reportNowAndThen(): Promise<void> {
     const finished = state.table.rows.length - state.inFlight.size;
-    if (isReporting || state.phase !== 'running' || finished - state.reportedAt < Math.max(20, state.reportedAt * 0.5)) return;
+    if (isReporting || state.phase !== 'running' || finished - state.reportedAt < Math.max(20, state.reportedAt)) return;
     isReporting = true;
     try {
       await writeReport(state, specOf(state), desk, 'running');
     } finally {
       isReporting = false;
     }
+  }
+
+  /** The system plans pilots within the node-hours, so it hears of a change. Before the launch is open, it will be told the right figure. */
+  async function renewLaunch(change: { readonly nodeHours: number }): Promise<void> {
+    if (state.openLaunch === undefined) return;
+    state.openLaunch = { ...state.openLaunch, ...change };
+    await getExternalWorkflowHandle(systemWorkflowId(specOf(state).system.name))
+      .signal(messages.openLaunchSignal, state.openLaunch)
+      .catch((error: unknown) => log.info('the system is gone; it is told when it is back', { error: String(error) }));
   }
 
   const steering = {
@@ -163,7 +172,12 @@ export function openDesk(state: CampaignState) {
   });
   setHandler(
     messages.describeQuery,
-    () => ({ spec: specOf(state), provenance: state.provenance, ...(state.launch ? { launch: state.launch } : {}) }),
+    () => ({
+      spec: specOf(state),
+      provenance: state.provenance,
+      ...(state.launch ? { launch: state.launch } : {}),
+      ...(state.openLaunch ? { openLaunch: state.openLaunch } : {}),
+    }),
     {
       description: 'The admitted specification and where the results lie.',
     },
@@ -208,9 +222,10 @@ export function openDesk(state: CampaignState) {
   );
   setHandler(
     messages.setBudgetUpdate,
-    (budget) => {
+    async (budget) => {
       state.budget = { ...state.budget, ...budget };
       changed();
+      if (budget.nodeHours !== undefined) await renewLaunch({ nodeHours: budget.nodeHours });
       return `budget: ${JSON.stringify(state.budget)}`;
     },
     {
@@ -293,9 +308,8 @@ export function openDesk(state: CampaignState) {
       const scope = new CancellationScope({ cancellable: true });
       scope
         .run(async () => {
-          const { openLaunch } = state;
-          while (openLaunch !== undefined) {
-            await guardSystem({ system: specOf(state).system.name, launch: openLaunch });
+          while (state.openLaunch !== undefined) {
+            await guardSystem({ system: specOf(state).system.name, launch: state.openLaunch });
             log.warn('the system was gone; trials in flight submit again');
             await Promise.all(
               [...state.inFlight].map((number) =>
@@ -341,7 +355,7 @@ export function openDesk(state: CampaignState) {
 function noteAttributes(state: CampaignState, spec: CampaignSpec): void {
   const counts = countsOf(state.table.rows);
   const done = counts.total - counts.queued;
-  const step = Math.max(1, Math.floor((state.budget.trials ?? 100) / 20));
+  const step = Math.max(1, Math.floor((state.budget.trials ?? 100) / 10));
   const best = bestOf(spec, state.table.rows, 1)[0]?.values[0] ?? null;
   const isEnd = state.phase === 'ended';
   const shown = `${state.phase} ${isEnd ? done : Math.floor(done / step)}`;

@@ -39,7 +39,7 @@ import { admitCampaign, effectsOn, ensureSystem, judgeRungs, stagingOn, suggest 
 import type { hpoTrial } from './trial.ts';
 
 /** Points a campaign may hold ahead of their start (samplers that ignore results only). */
-const MOST_AHEAD = 32;
+const MOST_AHEAD = 100;
 
 /**
  * One search, from the user's file to the report: what to try next, when to stop, pause, drain, cancel. Never touches a machine: trials do
@@ -104,7 +104,7 @@ async function prepare(state: CampaignState, source: unknown, desk: Desk): Promi
       slotsPerTrial: spec.training.slots,
       reportSteps,
       weight: 1,
-      ...(spec.budget.nodeHours === undefined ? {} : { nodeHours: spec.budget.nodeHours }),
+      ...(state.budget.nodeHours === undefined ? {} : { nodeHours: state.budget.nodeHours }),
       ...(prepared.capacity === undefined ? {} : { capacity: prepared.capacity }),
     };
     await ensureSystem({ system: spec.system.name, launch: state.openLaunch });

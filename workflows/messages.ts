@@ -14,8 +14,8 @@ import type {
   TrialCounts,
   TrialView,
 } from '../src/domain/status.ts';
+import type { Launch } from '../src/domain/system-state.ts';
 import type { Failure, FinalState, Origin, TrialOutcome, TrialRow } from '../src/domain/trial.ts';
-import type { PreparedLaunch } from '../src/systems/driver.ts';
 
 // Campaign
 
@@ -36,6 +36,8 @@ export interface TrialsPage {
 export interface CampaignDescription {
   readonly spec: CampaignSpec;
   readonly launch?: LaunchInfo;
+  /** What the system was told of it; a system that has lost its memory is told again. */
+  readonly openLaunch?: Launch;
   readonly provenance: Readonly<Record<string, string>>;
 }
 
@@ -162,20 +164,6 @@ export interface SystemInput {
   readonly hasSearchAttributes: boolean;
 }
 
-/** A campaign's launch as its system knows it. */
-export interface Launch {
-  readonly campaign: string;
-  readonly launch: string;
-  /** Where results are collected on the worker's computer. */
-  readonly localDirectory: string;
-  readonly slotsPerTrial: number;
-  readonly reportSteps: readonly number[];
-  readonly nodeHours?: number;
-  readonly capacity?: PreparedLaunch['capacity'];
-  /** Share of the system relative to other campaigns. */
-  readonly weight: number;
-}
-
 export interface Submission {
   readonly campaign: string;
   readonly number: number;
@@ -209,6 +197,7 @@ export type {
   CampaignPhase,
   CampaignStatus,
   FinalState,
+  Launch,
   LiveTrial,
   LoginState,
   SystemStatus,

@@ -2,7 +2,7 @@ import type { CampaignSpec, MetricConstraint } from './campaign.ts';
 import { trialName } from './ids.ts';
 import type { Point } from './space.ts';
 import type { BestTrial, CampaignPhase, CampaignStatus, LlmTotals, TrialCounts } from './status.ts';
-import type { KnownLaunch } from './system-state.ts';
+import type { Launch } from './system-state.ts';
 import { type PackedTable, packTable, type TrialTable, unpackTable } from './table.ts';
 import { type CurvePoint, isFinal, type Suggestion, type TrialOutcome, type TrialRow } from './trial.ts';
 
@@ -18,7 +18,7 @@ export interface CampaignState {
   hasSearchAttributes: boolean;
   launch?: { launch: string; directory: string; localDirectory: string };
   /** What the system was told of this campaign; said again when the system's workflow had to be brought back. */
-  openLaunch?: KnownLaunch;
+  openLaunch?: Launch;
   provenance: Readonly<Record<string, string>>;
   table: TrialTable;
   inFlight: Set<number>;

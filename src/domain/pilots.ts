@@ -29,8 +29,6 @@ export interface CampaignDemand {
   readonly nodeHoursPerPilot?: number;
   /** Number of the next pilot (1, 2, …), carried by the caller; absent: one above the highest number in `pilots`. */
   readonly nextPilot?: number;
-  /** Seconds since the campaign last had anything waiting or running; absent: not known, its running pilots stay. */
-  readonly idleSeconds?: number;
 }
 
 export interface PilotKnown {
@@ -44,9 +42,6 @@ export interface PilotPlan {
   readonly start: readonly { readonly pilot: string; readonly campaign: string }[];
   readonly stop: readonly { readonly pilot: string; readonly reason: string }[];
 }
-
-/** A running pilot of a campaign without work is kept this long: a sampler may need minutes for its next points, a new pilot may wait for hours. */
-export const IDLE_SECONDS_BEFORE_STOP = 300;
 
 /** `digits-1`, 3 → `digits-1.p3`. */
 export function pilotName(campaign: string, number: number): string {
@@ -94,14 +89,12 @@ function pilotsToStop(campaigns: readonly CampaignDemand[], alive: readonly Pilo
   for (const demand of campaigns) {
     const own = alive.filter((pilot) => pilot.campaign === demand.campaign);
     const wanted = slotsWanted(demand);
-    const isIdle = wanted === 0 && (demand.idleSeconds ?? 0) >= IDLE_SECONDS_BEFORE_STOP;
     let supply = own.reduce((sum, pilot) => sum + pilot.slots, 0);
     for (const pilot of [...own].reverse()) {
+      // A running pilot without work ends by itself (the agent's --idle-exit): a sampler may need minutes for its next points.
       const isSpare = wanted > 0 && supply - pilot.slots >= wanted;
-      if (isIdle) stop.push({ pilot: pilot.pilot, reason: 'nothing is left to do' });
-      else if (pilot.state === 'queued' && isSpare)
-        stop.push({ pilot: pilot.pilot, reason: 'the running pilots suffice for what is left' });
-      else continue;
+      if (pilot.state !== 'queued' || !isSpare) continue;
+      stop.push({ pilot: pilot.pilot, reason: 'the running pilots suffice for what is left' });
       supply -= pilot.slots;
     }
   }

@@ -6,7 +6,7 @@ import type { ParameterValue } from './space.ts';
 export interface SystemState {
   readonly name: string;
   description?: SystemDescription;
-  launches: Record<string, KnownLaunch>;
+  launches: Record<string, Launch>;
   /** By `<campaign>:<trial>.<attempt>`, in order of arrival. */
   attempts: Record<string, KnownAttempt>;
   stops: StopOrder[];
@@ -25,14 +25,17 @@ export interface SystemState {
   nodeHoursUsed?: Record<string, number>;
 }
 
-export interface KnownLaunch {
+/** A campaign's launch as its system knows it. */
+export interface Launch {
   readonly campaign: string;
   readonly launch: string;
+  /** Where results are collected on the worker's computer. */
   readonly localDirectory: string;
   readonly slotsPerTrial: number;
   readonly reportSteps: readonly number[];
   readonly nodeHours?: number;
   readonly capacity?: PreparedLaunch['capacity'];
+  /** Share of the system relative to other campaigns. */
   readonly weight: number;
 }
 
@@ -129,7 +132,7 @@ export function offersDue(state: SystemState): KnownAttempt[] {
 }
 
 /** Slots a campaign's attempts may fill, prefetch included. */
-function slotsFor(state: SystemState, description: SystemDescription, launch: KnownLaunch): number {
+function slotsFor(state: SystemState, description: SystemDescription, launch: Launch): number {
   const perPilot = launch.capacity?.slotsPerPilot ?? description.slotsPerPilot;
   const prefetch = launch.capacity?.prefetch ?? description.prefetch;
   if (!description.usesPilots || description.kind === 'local') return description.slotsPerPilot + prefetch;

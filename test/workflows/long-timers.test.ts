@@ -17,6 +17,7 @@ import {
   trialQuery,
 } from '../../workflows/messages.ts';
 import { createScriptedDriver } from '../support/scripted-driver.ts';
+import { specification } from '../support/specification.ts';
 
 /** scripts/time-skipping-server.mjs fetches it; without Java these tests are left out. */
 const SERVER = process.env.HOLDFAST_TIME_SKIPPING_SERVER;
@@ -62,17 +63,6 @@ describe.skipIf(SERVER === undefined)('timers of hours and days', { timeout: 180
     return main.runUntil(system.runUntil(work));
   }
 
-  const spec = (change: object) => ({
-    version: 1,
-    name: 'long',
-    system: 'local',
-    objective: { metric: 'x', direction: 'maximize' },
-    search_space: { x: { type: 'float', min: 0, max: 1 } },
-    sampler: { type: 'random', seed: 7 },
-    training: { command: ['true'] },
-    ...change,
-  });
-
   const trial: TrialInput = {
     campaign: 'none',
     number: 1,
@@ -90,7 +80,7 @@ describe.skipIf(SERVER === undefined)('timers of hours and days', { timeout: 180
       const handle = await environment.client.workflow.signalWithStart('hpoCampaign', {
         taskQueue: 'holdfast',
         workflowId: 'wall',
-        args: [spec({ budget: { wall_time: '3d' } })],
+        args: [specification({ budget: { wall_time: '3d' } })],
         signal: pauseSignal,
         signalArgs: [],
       });
@@ -110,7 +100,7 @@ describe.skipIf(SERVER === undefined)('timers of hours and days', { timeout: 180
       const handle = await environment.client.workflow.signalWithStart('hpoCampaign', {
         taskQueue: 'holdfast',
         workflowId: 'night',
-        args: [spec({ budget: { wall_time: '3h' } })],
+        args: [specification({ budget: { wall_time: '3h' } })],
         signal: pauseSignal,
         signalArgs: [],
       });

@@ -5,18 +5,9 @@ import { loginDoneSignal, statusQuery, systemQuery, trialsQuery } from '../../wo
 import { cli } from '../support/cli.ts';
 import { type Engine, eventually, startEngine } from '../support/engine.ts';
 import { createScriptedDriver, type Script } from '../support/scripted-driver.ts';
+import { specification } from '../support/specification.ts';
 
-const spec = (change: object = {}) => ({
-  version: 1,
-  name: 'scripted',
-  system: 'local',
-  objective: { metric: 'x', direction: 'maximize' },
-  search_space: { x: { type: 'float', min: 0, max: 1 } },
-  sampler: { type: 'random', seed: 7 },
-  training: { command: ['true'] },
-  budget: { trials: 8 },
-  ...change,
-});
+const spec = (change: object = {}) => specification({ budget: { trials: 8 }, ...change });
 
 describe('a system', () => {
   let engine: Engine;
@@ -136,6 +127,20 @@ describe('a system', () => {
       expect(rows[0]).toMatchObject({ state: 'completed', attempts: 2 });
       expect(rows[1]).toMatchObject({ state: 'failed', attempts: 2, failure: { class: 'exit_code' } });
       expect(Object.entries(system.starts).filter(([, count]) => count !== 1)).toEqual([]);
+    });
+  });
+
+  it('plans pilots within the node-hours as they stand after a change of the budget', async () => {
+    const description = { slotsPerPilot: 1, nodesPerPilot: 1, maxPilots: 2, prefetch: 0, walltimeSeconds: 3600 };
+    await withSystem({ description, runMs: 1500 }, async (system) => {
+      const id = 'hours-1';
+      await engine.start(spec({ budget: { trials: 8, node_hours: 1 }, concurrency: 2 }), id);
+      const handle = engine.client.workflow.getHandle(id);
+      await eventually(async () => (await handle.query(statusQuery)).counts.completed >= 1, 60, 'a finished trial');
+      expect(system.seen.pilotStarts).toBe(1);
+      await handle.executeUpdate('setBudget', { args: [{ nodeHours: 2 }] });
+      await eventually(() => system.seen.pilotStarts === 2, 60, 'a second pilot');
+      expect(await handle.result()).toMatchObject({ status: 'completed', counts: { completed: 8 } });
     });
   });
 
