@@ -50,7 +50,7 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('holdfast diag', () => {
       workingFolder: rig.folder,
       base: join(rig.folder, 'remote'),
       authorizer: rig.authorizer,
-      pollSeconds: 0.2,
+      pollSeconds: 0.05,
       budget: new RequestBudget(100_000, 10),
       processEnv: {
         GLOBUS_SDK_ENVIRONMENT: 'local',

@@ -175,7 +175,7 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a Globus Compute system', () => {
       });
       await driver.prepareLaunch({ ...plan, spec: { ...plan.spec, system: { ...plan.spec.system, settings } } }, () => undefined);
       const before = looks().length;
-      await driver.send([{ kind: 'offer', campaign, offer: offer(campaign, 1, { x: 0.5, steps: 30, seconds: 0.1 }) }]);
+      await driver.send([{ kind: 'offer', campaign, offer: offer(campaign, 1, { x: 0.5, steps: 12, seconds: 0.1 }) }]);
       const steps: (number | null)[] = [];
       await lookUntil(
         () => driver,

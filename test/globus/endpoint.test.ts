@@ -95,13 +95,17 @@ describe('the endpoint file', () => {
 });
 
 describe.skipIf(!HAS_GLOBUS_PYTHON)("the endpoint's own program", () => {
+  /** What the real program makes of the shipped file, for the tests after the first. */
+  let rendering = '';
+
   it('configures an endpoint with our files and its loader reads our values', async () => {
     // As root the real program counts as serving several users and wants an address.
     const config = join(base, 'globus_endpoint.yaml');
     writeFileSync(config, `${shipped}contact_email: somebody@example.org\n`);
     await initEndpoint('aurora-training', { config }, io);
     expect(printed).toContain("the endpoint's own loader accepts its files");
-    const rendered = parse((await validateEndpoint('aurora-training', {}, io)) ?? '') as {
+    rendering = (await validateEndpoint('aurora-training', {}, io)) ?? '';
+    const rendered = parse(rendering) as {
       engine: Record<string, unknown> & { provider: Record<string, unknown> };
     };
     const ours = parse(shipped) as Record<string, unknown>;
@@ -150,8 +154,7 @@ engine = config.engine
 print(json.dumps({"engine": type(engine).__name__, "provider": type(engine.executor.provider).__name__, "launcher": type(engine.executor.provider.launcher).__name__,
   "account": engine.executor.provider.account, "workers": engine.executor.max_workers_per_node, "accelerators": engine.executor.available_accelerators, "core": type(core).__name__}))
 `;
-    const rendered = (await validateEndpoint('aurora-training', {}, io)) ?? '';
-    const answer = await localProgram(io.env)([GLOBUS_PYTHON, '-c', script, join(base, 'aurora-training')], { input: rendered });
+    const answer = await localProgram(io.env)([GLOBUS_PYTHON, '-c', script, join(base, 'aurora-training')], { input: rendering });
     expect(answer.code, answer.stderr).toBe(0);
     expect(JSON.parse(answer.stdout)).toEqual({
       engine: 'GlobusComputeEngine',

@@ -58,7 +58,7 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('the guide docs/guides/globus-compute.md', (
     Object.assign(process.env, globus, { TEMPORAL_ADDRESS: engine.server.address, TEMPORAL_NAMESPACE: 'default' });
     env = process.env;
     shareBudget(rig.service.url, new RequestBudget(100_000, 10));
-    await engine.startWorker({ 'globus-compute': rig.restart({ base: join(folder, 'lus'), workingFolder: folder }) });
+    await engine.startWorker({ 'globus-compute': rig.restart({ base: join(folder, 'lus'), workingFolder: folder, pollSeconds: 0.2 }) });
     process.chdir(folder);
     cpSync(join(packageRoot(), 'remote'), join(folder, 'remote'), { recursive: true });
     // As root the real program counts as serving several users and wants an address.

@@ -55,7 +55,7 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a Globus Compute system whose state folder 
     const from = rig.starts().length;
     const sent = submissions().length;
     // Four run, two wait at the endpoint.
-    const { after, orders } = await lose('lost', 6, { x: 0.5, steps: 4, seconds: 0.5 }, () => rig.starts().length - from >= 4);
+    const { after, orders } = await lose('lost', 6, { x: 0.5, steps: 4, seconds: 0.25 }, () => rig.starts().length - from >= 4);
     const recall = orders.map(
       (order): SystemOrder => ({
         kind: 'stop',
@@ -101,7 +101,7 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a Globus Compute system whose state folder 
     const before = rig.restart({ stateDirectory: join(rig.folder, 'state-group') });
     const plan = rig.plan('group');
     const prepared = await before.prepareLaunch(plan, () => undefined);
-    const orders = offers('group', 2, { x: 0.5, steps: 4, seconds: 0.5 });
+    const orders = offers('group', 2, { x: 0.5, steps: 4, seconds: 0.25 });
     await before.send(orders);
     await eventually(() => rig.starts().length - from >= 2, 60, 'two trainings');
     rig.service.groups.delete(prepared.provenance.task_group ?? '');
@@ -144,7 +144,7 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a campaign on Globus Compute whose worker l
   });
 
   it('goes on with the next worker from the history: every trial once', { timeout: 180_000 }, async () => {
-    const first = await engine.startWorker({ 'globus-compute': rig.restart() });
+    const first = await engine.startWorker({ 'globus-compute': rig.restart({ pollSeconds: 0.2 }) });
     await engine.start(
       {
         version: 1,
@@ -153,25 +153,25 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a campaign on Globus Compute whose worker l
         search_space: {
           x: { type: 'float', min: 0, max: 1 },
           steps: { type: 'constant', value: 4 },
-          seconds: { type: 'constant', value: 0.5 },
+          seconds: { type: 'constant', value: 0.3 },
         },
         sampler: { type: 'random', seed: 5 },
         training: { bundle: join(rig.folder, 'code'), command: ['{python}', '{code}/train.py', join(rig.folder, 'starts.log')] },
-        budget: { trials: 12 },
+        budget: { trials: 9 },
         globus_compute: { enabled: true, endpoint_id: rig.endpoint.id },
         working_dirs: { aurora_base: join(rig.folder, 'remote'), local_base: join(rig.folder, 'results') },
       },
       'lost-1',
     );
-    await eventually(() => rig.starts().length >= 5, 120, 'five trainings');
+    await eventually(() => rig.starts().length >= 4, 120, 'four trainings');
     first.shutdown();
     await first.finished;
     const running = rig.endpoint.running.length;
     expect(running).toBeGreaterThan(0);
     rmSync(join(rig.folder, 'state'), { recursive: true });
-    await engine.startWorker({ 'globus-compute': rig.restart() });
+    await engine.startWorker({ 'globus-compute': rig.restart({ pollSeconds: 0.2 }) });
     const result = (await engine.client.workflow.getHandle('lost-1').result()) as CampaignResult;
-    expect(result.counts).toMatchObject({ total: 12, completed: 12 });
-    expect(rig.starts().sort()).toEqual(Array.from({ length: 12 }, (_, index) => `trial-${String(index + 1).padStart(4, '0')}.1`));
+    expect(result.counts).toMatchObject({ total: 9, completed: 9 });
+    expect(rig.starts().sort()).toEqual(Array.from({ length: 9 }, (_, index) => `trial-${String(index + 1).padStart(4, '0')}.1`));
   });
 });

@@ -71,7 +71,8 @@ export async function startRig(options: Partial<GlobusDriverOptions> = {}, worke
       base: join(folder, 'remote'),
       python: GLOBUS_PYTHON,
       workers,
-      pollSeconds: 0.2,
+      // A launch is prepared by five tasks one after the other, each waited for; tests with an engine give more.
+      pollSeconds: 0.05,
       processEnv: {
         GLOBUS_SDK_ENVIRONMENT: 'local',
         GLOBUS_SDK_SERVICE_URL_COMPUTE: service.url,
