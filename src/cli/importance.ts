@@ -1,6 +1,7 @@
 import { measuredShares } from '../report/importance.ts';
 import { LEAST_TRIALS } from '../search/importance.ts';
 import { endedWithValue } from '../search/losses.ts';
+import { quantileImportances } from '../search/ped-anova.ts';
 import { compileSpace } from '../search/space.ts';
 import { columns, percent, plural, short } from '../view/format.ts';
 import { CliError, type Exit } from './exit-codes.ts';
@@ -12,6 +13,8 @@ export interface ImportanceOptions extends CommonOptions {
   readonly objective?: string;
   /** File with the search space, for a table that lies without its campaign. */
   readonly space?: string;
+  /** What matters for being among this best share of the trials, instead of for the objective as a whole. */
+  readonly quantile?: number;
 }
 
 /** Fewer results than this are worth a warning. */
@@ -33,7 +36,12 @@ export async function importance(name: string | undefined, options: ImportanceOp
       `${read.campaign} has ${plural(ended.length, 'result')} of ${metric}; importance needs at least ${LEAST_TRIALS}. See holdfast status ${read.campaign}.`,
     );
   const trials = ended.map(({ trial }) => trial);
-  const shares = await measuredShares({ space, objectives: read.objectives, trials, seed: read.spec?.seed ?? 0, objective });
+  const { quantile } = options;
+  if (quantile !== undefined && !(quantile > 0 && quantile < 1))
+    throw new CliError('usage', 'HF-USAGE', `--quantile ${quantile} is no share between 0 and 1. For example: --quantile 0.1`);
+  const question = { space, objectives: read.objectives, trials, seed: read.spec?.seed ?? 0, objective };
+  const shares = quantile === undefined ? await measuredShares(question) : quantileImportances({ ...question, quantile });
+  const method = quantile === undefined ? 'fANOVA' : `PED-ANOVA, best ${percent(quantile)}`;
   const regions = bestRegions(compileSpace(space), ended, objective);
   const parameters = shares.map(({ name: parameter, share }) => ({ name: parameter, share, best: regions.get(parameter) ?? [] }));
   const warnings = [
@@ -52,11 +60,25 @@ export async function importance(name: string | undefined, options: ImportanceOp
     ]),
   ]);
   const text = [
-    `${metric} of ${read.campaign}, ${plural(ended.length, 'result')} (fANOVA)`,
-    ...(parameters.length === 0 ? ['All results are equal: no parameter explains anything.'] : table),
+    `${metric} of ${read.campaign}, ${plural(ended.length, 'result')} (${method})`,
+    ...(parameters.length === 0
+      ? ['No parameter explains anything: all results are equal, or the good ones lie as all others do.']
+      : table),
     ...warnings.map((warning) => `! ${warning}`),
   ].join('\n');
-  print(io, options, { campaign: read.campaign, objective: metric, method: 'fanova', results: ended.length, parameters, warnings }, text);
+  print(
+    io,
+    options,
+    {
+      campaign: read.campaign,
+      objective: metric,
+      method: quantile === undefined ? 'fanova' : 'ped-anova',
+      results: ended.length,
+      parameters,
+      warnings,
+    },
+    text,
+  );
   return 'ok';
 }
 

@@ -175,6 +175,7 @@ function lookAt(add: Add, io: CliIo): void {
     async (name: string | undefined, options: ImportanceOptions) => (await import('./importance.ts')).importance(name, options, io),
   )
     .option('--objective <metric>', 'of several objectives')
+    .option('--quantile <share>', 'what matters for being among the best 0.1 of the trials (PED-ANOVA), say', finite)
     .option('--space <file>', 'the search space, for a table without its campaign.json');
   add(
     'compare <campaign...>',

@@ -71,6 +71,14 @@ describe('holdfast importance', () => {
     expect(out).toMatch(/^learning_rate +\d+ % {2}█{10,} +\S+ to \S+$/m);
   });
 
+  it('tells with --quantile what matters for being among the best', async () => {
+    const told = await cliJson<Told & { method: string }>('importance', results, '--quantile', '0.2');
+    expect(told).toMatchObject({ method: 'ped-anova', parameters: [{ name: 'learning_rate' }, {}, {}, {}, {}, {}] });
+    expect(told.parameters.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 9);
+    expect((await cli('importance', results, '--quantile', '0.2')).out).toContain('(PED-ANOVA, best 20 %)');
+    for (const wrong of ['0', '1', '1.5', 'some']) expect((await cli('importance', results, '--quantile', wrong)).exit).toBe(2);
+  });
+
   it('reads a table alone, says that its space is guessed, and takes the true one', async () => {
     const alone = path.join(folder, 'alone.jsonl');
     await writeFile(
