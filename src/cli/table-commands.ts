@@ -6,6 +6,7 @@ import { FAILURE_TABLE, type FailureClass } from '../domain/failures.ts';
 import { trialName } from '../domain/ids.ts';
 import type { Point } from '../domain/space.ts';
 import type { TrialRow, TrialState } from '../domain/trial.ts';
+import { frontVolume } from '../report/front-volume.ts';
 import { quoteCommand } from '../ssh/quote.ts';
 import { age, clip, columns, measured, plural } from '../view/format.ts';
 import { trialSummary } from '../view/parameters.ts';
@@ -35,7 +36,7 @@ export function best(name: string | undefined, options: BestOptions, io: CliIo):
   }
   return withClient<Exit>(async (client) => {
     const campaign = await findCampaign(client, name);
-    const { trials, metric } = await bestTrials(client, campaign, options.count);
+    const { trials, metric, front } = await bestTrials(client, campaign, options.count);
     if (render !== undefined) {
       const [first] = trials;
       if (first === undefined)
@@ -55,17 +56,37 @@ export function best(name: string | undefined, options: BestOptions, io: CliIo):
         ),
       ]),
     ]);
-    print(io, options, trials, trials.length === 0 ? `${campaign} has no completed trial yet.` : table.join('\n'));
+    print(io, options, trials, trials.length === 0 ? `${campaign} has no completed trial yet.` : [...table, ...front].join('\n'));
     return 'ok';
   });
 }
 
-async function bestTrials(client: Client, campaign: string, count: number): Promise<{ trials: readonly BestTrial[]; metric: string[] }> {
+async function bestTrials(
+  client: Client,
+  campaign: string,
+  count: number,
+): Promise<{ trials: readonly BestTrial[]; metric: string[]; front: string[] }> {
   const { status: now, ended } = await statusOrEnd(client, campaign);
-  if (now === undefined) return { trials: ended.result?.top.slice(0, count) ?? [], metric: ['value'] };
+  if (now === undefined) return { trials: ended.result?.top.slice(0, count) ?? [], metric: ['value'], front: [] };
   const { spec } = await askDescription(client, campaign);
   const rows = await askTable(client, campaign);
-  return { trials: bestRows(rows, spec, count).map(bestTrial), metric: spec.objectives.map((objective) => objective.metric) };
+  return {
+    trials: bestRows(rows, spec, count).map(bestTrial),
+    metric: spec.objectives.map((objective) => objective.metric),
+    front: frontLine(rows, spec),
+  };
+}
+
+/** With several objectives: how many trials the front has and how much it dominates. */
+export function frontLine(
+  rows: readonly TrialRow[],
+  { objectives, metricConstraints }: Pick<CampaignSpec, 'objectives' | 'metricConstraints'>,
+): string[] {
+  const volume = frontVolume(rows, objectives, metricConstraints);
+  if (volume === undefined) return [];
+  const corner = Object.entries(volume.corner).map(([name, value]) => `${name} ${measured(value)}`);
+  const size = paretoFront(rows, objectives, metricConstraints).length;
+  return [`front of ${plural(size, 'trial')}, hypervolume ${measured(volume.value)} up to ${corner.join(', ')}`];
 }
 
 /** The best by the objective; with several objectives what no other trial beats in all of them, by the first one. Trials that break a constraint are left out. */

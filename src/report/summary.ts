@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { FAILURE_TABLE } from '../domain/failures.ts';
 import { TRIAL_STATES, type TrialRow } from '../domain/trial.ts';
 import { paretoFront, rankedValue, topRows } from '../view/ranking.ts';
+import { frontVolume } from './front-volume.ts';
 import { REPORT_STATUSES, type ReportInput } from './input.ts';
 import { type Statistics, statistics } from './statistics.ts';
 import { iso } from './trial-records.ts';
@@ -54,6 +55,10 @@ export const summarySchema = z.strictObject({
   success_rate: z.number().min(0).max(1).nullable().describe('completed / (completed + failed)'),
   best: trialSchema.nullable().describe('by the first objective'),
   pareto: z.array(trialSchema).describe('only with several objectives'),
+  hypervolume: z
+    .strictObject({ value: z.number().nonnegative(), corner: z.record(z.string(), z.number()) })
+    .nullable()
+    .describe('that the front dominates, up to a corner a tenth of the span beyond the worst trial; with two to four objectives'),
   top: z.array(trialSchema).describe('at most 10, best first'),
   statistics: z.record(z.string(), statisticsSchema).describe('objective metric over completed trials'),
   improvement: z.number().nullable().describe('best minus the first completed trial, in the direction of the objective'),
@@ -117,6 +122,7 @@ export function summarize(input: ReportInput): Summary {
     success_rate: completed + failed === 0 ? null : completed / (completed + failed),
     best: top[0] === undefined ? null : trialOf(top[0], input),
     pareto: spec.objectives.length < 2 ? [] : paretoFront(rows, spec.objectives, spec.metricConstraints).map((row) => trialOf(row, input)),
+    hypervolume: frontVolume(rows, spec.objectives, spec.metricConstraints) ?? null,
     top: top.map((row) => trialOf(row, input)),
     statistics: objectiveStatistics(input),
     improvement: improvement(input, top[0]),

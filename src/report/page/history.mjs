@@ -102,6 +102,7 @@
 
   if (report.summary.objectives.length > 1) {
     const [first, second] = report.summary.objectives;
+    const volume = report.summary.hypervolume;
     const front = new Set(report.summary.pareto.map((trial) => trial.number));
     const both = trials.filter(
       (trial) =>
@@ -112,7 +113,13 @@
     const best = both.filter((trial) => front.has(trial.number)).sort((a, b) => x(a) - x(b));
     section(
       'Pareto front',
-      `Trials that no other beats in every objective. ${first.metric}: ${first.direction}; ${second.metric}: ${second.direction}.`,
+      `Trials that no other beats in every objective. ${first.metric}: ${first.direction}; ${second.metric}: ${second.direction}.${
+        volume === null
+          ? ''
+          : ` Hypervolume ${measured(volume.value)} up to ${Object.entries(volume.corner)
+              .map(([name, value]) => `${name} ${measured(value)}`)
+              .join(', ')}.`
+      }`,
       (width) =>
         both.length === 0
           ? element('p', { class: 'note' }, 'No trial has all results yet.')

@@ -8,7 +8,7 @@ import { budgetOf, pointOf, withConstants } from '../../../src/cli/change-comman
 import { CliError, EXIT_CODES, told } from '../../../src/cli/exit-codes.ts';
 import { PRESETS } from '../../../src/cli/init-presets.ts';
 import { program } from '../../../src/cli/program.ts';
-import { bestRows, failureGroups } from '../../../src/cli/table-commands.ts';
+import { bestRows, failureGroups, frontLine } from '../../../src/cli/table-commands.ts';
 import { admitText } from '../../../src/spec/admit.ts';
 import { DriverError } from '../../../src/systems/driver.ts';
 import { cli, cliJson, startCli } from '../../support/cli.ts';
@@ -132,6 +132,11 @@ describe('holdfast best', () => {
     const seconds = { metric: 'seconds', direction: 'minimize', reduce: 'result' } as const;
     const rows = [completed(1, 0, { values: [0.9, 100] }), completed(2, 0, { values: [0.5, 10] }), completed(3, 0, { values: [0.4, 20] })];
     expect(bestRows(rows, { objectives: [score, seconds] }, 5).map((row) => row.number)).toEqual([1, 2]);
+    // The corner lies a tenth of the span beyond the worst: score 0.35, 109 seconds.
+    expect(frontLine(rows, { objectives: [score, seconds] })).toEqual([
+      'front of 2 trials, hypervolume 18.45 up to score 0.3500, seconds 109.0',
+    ]);
+    expect(frontLine(rows, { objectives: [score] })).toEqual([]);
     expect(bestRows(rows, { objectives: [score] }, 2).map((row) => row.number)).toEqual([1, 2]);
     const heavy = [completed(1, 0.9, { constraintValues: [50] }), completed(2, 0.5, { constraintValues: [30] })];
     const metricConstraints = [{ metric: 'gb', op: '<=', bound: 40 }] as const;

@@ -70,6 +70,31 @@ describe('summary.json', () => {
     expect(success_rate).toBeCloseTo(values.length / (values.length + counts.failed), 12);
   });
 
+  it('measures the front of several objectives by its hypervolume, feasible trials only', () => {
+    const input = campaignOf(0);
+    const trial = (number: number, values: number[], gigabytes: number) => ({
+      number,
+      params: {},
+      origin: 'gp',
+      state: 'completed' as const,
+      attempts: 1,
+      createdAt: 0,
+      finishedAt: number,
+      values,
+      constraintValues: [gigabytes],
+    });
+    const objectives = [...input.spec.objectives, { metric: 'seconds', direction: 'minimize', reduce: 'result' } as const];
+    const spec = { ...input.spec, objectives, metricConstraints: [{ metric: 'gb', op: '<=', bound: 40 }] as const };
+    const rows = [trial(1, [0.9, 100], 30), trial(2, [0.5, 10], 30), trial(3, [0.99, 1], 50)];
+    // Corner 0.46 and 109: 0.44 · 9 + 0.04 · 90.
+    expect(summarize({ ...input, spec, rows }).hypervolume).toEqual({
+      value: expect.closeTo(0.44 * 9 + 0.04 * 90, 9),
+      corner: { val_accuracy: expect.closeTo(0.46, 9), seconds: expect.closeTo(109, 9) },
+    });
+    expect(summarize({ ...input, spec, rows: [] }).hypervolume).toBeNull();
+    expect(summarize(campaignOf(5)).hypervolume).toBeNull();
+  });
+
   it('its page names every field', async () => {
     const page = await readFile('docs/results.md', 'utf8');
     const missing = Object.keys(summarySchema.shape).filter((name) => !page.includes(`\`${name}\``));
