@@ -1,22 +1,29 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg } from 'node:os';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { DoneRecord } from '../../src/domain/spool.ts';
+import type { RemoteShell } from '../../src/ssh/transport.ts';
 import { createPbsDriver } from '../../src/systems/pbs/driver.ts';
 import { offer, planOf, standInProfile, standInShell } from '../../test/support/pbs/campaign.ts';
 import { PbsStandIn } from '../../test/support/pbs/standin.ts';
+import { logIn } from '../../test/support/ssh-suite.ts';
+import { removeSshd, startSshd, whyNoSshd } from '../../test/support/sshd.ts';
 
 /**
  * What a PBS system costs and what its pilots make of their slots, on the stand-in with real processes:
  * remote commands per hour for 1, 100 and 1,000 trials in flight; slot utilisation of a
- * 2-node × 12-slot pilot; the gap from a trial's end to the next start on its slot.
+ * 2-node × 12-slot pilot; the gap from a trial's end to the next start on its slot. Beside it Parsl's HighThroughputExecutor with the same slots
+ * and lengths.
  */
 const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },
+    /** Also trials of 20 to 40 s, for at least 240 s. */
     long: { type: 'boolean', default: false },
+    'no-peer': { type: 'boolean', default: false },
     out: { type: 'string' },
   },
 });
@@ -25,19 +32,35 @@ const NODES = 2;
 const SLOTS_PER_NODE = 12;
 const never = new AbortController().signal;
 
-function driverOn(pbs: PbsStandIn) {
+function driverOn(pbs: PbsStandIn, shell: RemoteShell = standInShell(pbs)) {
   return createPbsDriver({
     name: 'standin',
     profile: standInProfile({ slots: { per_node: SLOTS_PER_NODE }, poll_seconds: 60 }),
-    shell: standInShell(pbs),
+    shell,
   });
+}
+
+/** A login over a real sshd in front of the stand-in, with its log; undefined where this computer has no sshd. */
+async function overSsh(pbs: PbsStandIn) {
+  if (whyNoSshd() !== undefined) return undefined;
+  const sshd = await startSshd({ sessionEnv: pbs.env });
+  const { shell, end } = await logIn(sshd, 'ssh2');
+  return {
+    shell,
+    logins: () => sshd.logins().accepted,
+    async end() {
+      await end();
+      await removeSshd(sshd);
+    },
+  };
 }
 
 /** Remote commands that a look costs with so many trials in flight, and how long one takes. */
 async function looks(trials: number) {
   const pbs = await PbsStandIn.start();
+  const ssh = await overSsh(pbs);
   try {
-    const driver = driverOn(pbs);
+    const driver = driverOn(pbs, ssh?.shell);
     await driver.prepareLaunch(planOf(pbs, { settings: { nodes: NODES }, command: ['sleep', '600'] }), () => undefined);
     await driver.send(
       Array.from({ length: trials }, (_, index) => ({
@@ -64,9 +87,13 @@ async function looks(trials: number) {
       running,
       remoteCommandsPerLook: perLook,
       remoteCommandsPerHour: (perLook * 3600) / 60,
+      transport: ssh === undefined ? 'a shell on this computer' : 'ssh2 to a real sshd on loopback',
+      // From the first command to the end of the launch.
+      ...(ssh === undefined ? {} : { logins: ssh.logins() }),
       lookMilliseconds: round(median(times)),
     };
   } finally {
+    await ssh?.end();
     await pbs.close();
   }
 }
@@ -78,13 +105,19 @@ interface Run {
   readonly length: number;
 }
 
+/** Uniform between `least` and `most`, the same for everybody, enough for so many seconds of all slots. */
+function lengthsOf(least: number, most: number, seconds: number): number[] {
+  const count = Math.ceil((NODES * SLOTS_PER_NODE * seconds) / ((least + most) / 2)) + NODES * SLOTS_PER_NODE;
+  return Array.from({ length: count }, (_, index) => Number((least + (most - least) * ((index * 0.618034) % 1)).toFixed(3)));
+}
+
 /** Trials of uniform length between `least` and `most` seconds on one pilot, for so many seconds of backlog. */
 async function utilisation(least: number, most: number, seconds: number) {
   const pbs = await PbsStandIn.start();
   try {
     const driver = driverOn(pbs);
-    const count = Math.ceil((NODES * SLOTS_PER_NODE * seconds) / ((least + most) / 2)) + NODES * SLOTS_PER_NODE;
-    const lengths = Array.from({ length: count }, (_, index) => least + (most - least) * (((index * 0.618034) % 1) + 0));
+    const lengths = lengthsOf(least, most, seconds);
+    const count = lengths.length;
     const prepared = await driver.prepareLaunch(
       planOf(pbs, {
         settings: { nodes: NODES, walltime: 3600 },
@@ -96,7 +129,7 @@ async function utilisation(least: number, most: number, seconds: number) {
       lengths.map((length, index) => ({
         kind: 'offer' as const,
         campaign: 'camp-1',
-        offer: offer('camp-1', index + 1, Number(length.toFixed(3))),
+        offer: offer('camp-1', index + 1, length),
       })),
     );
     await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
@@ -134,6 +167,7 @@ async function utilisation(least: number, most: number, seconds: number) {
     });
     await driver.closeLaunch('camp-1');
     return {
+      runner: 'holdfast',
       lengthSeconds: [least, most],
       trials: runs.length,
       ...slotFigures(runs),
@@ -141,6 +175,47 @@ async function utilisation(least: number, most: number, seconds: number) {
     };
   } finally {
     await pbs.close();
+  }
+}
+
+/** The same lengths on Parsl's HighThroughputExecutor with as many workers; bounded in time, its whole process group is ended. */
+async function peer(python: string, least: number, most: number, seconds: number) {
+  const lengths = lengthsOf(least, most, seconds);
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-parsl-'));
+  const program = join(process.cwd(), 'bench', 'pbs', 'parsl_peer.py');
+  const child = spawn(python, [program, folder, String(NODES), String(SLOTS_PER_NODE)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    detached: true,
+  });
+  const limit = setTimeout(() => endGroup(child.pid), (seconds * 3 + 120) * 1000);
+  let printed = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    printed += chunk.toString();
+  });
+  child.stdin.end(JSON.stringify(lengths));
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  clearTimeout(limit);
+  endGroup(child.pid);
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  const runs = printed
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Run);
+  if (code !== 0 || runs.length < lengths.length)
+    return {
+      runner: 'parsl',
+      lengthSeconds: [least, most],
+      trials: runs.length,
+      problem: `ended with ${code} after ${runs.length} of ${lengths.length} trials`,
+    };
+  return { runner: 'parsl', lengthSeconds: [least, most], trials: runs.length, ...slotFigures(runs) };
+}
+
+function endGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
   }
 }
 
@@ -188,11 +263,15 @@ const lengths: [number, number, number][] = [
   [2, 4, SECONDS],
   ...(values.long ? [[20, 40, Math.max(SECONDS, 240)] as [number, number, number]] : []),
 ];
+// Installed by scripts/python-parsl.mjs, which run.mjs calls; without it the peer is left out and the report says why.
+const parsl: { readonly python?: string; readonly reason?: string } = values['no-peer']
+  ? { reason: 'left out (--no-peer)' }
+  : JSON.parse(process.env.HOLDFAST_PARSL ?? '{"reason": "start the bench with bench/pbs/run.mjs"}');
 const report: Record<string, unknown> = {
+  ...(parsl.reason === undefined ? {} : { withoutPeer: parsl.reason }),
   date: new Date().toISOString().slice(0, 10),
   processors: cpus().length,
   loadAtStart: round(loadavg()[0] ?? 0, 2),
-  transport: 'a shell on this computer (no SSH)',
   looks: [],
   pilots: [],
 };
@@ -202,8 +281,12 @@ for (const trials of [1, 100, 1000]) {
 }
 for (const [least, most, seconds] of lengths) {
   const ours = await utilisation(least, most, seconds);
-  console.log('holdfast', JSON.stringify(ours));
+  console.log(JSON.stringify(ours));
   (report.pilots as unknown[]).push(ours);
+  if (parsl.python === undefined) continue;
+  const theirs = await peer(parsl.python, least, most, seconds);
+  console.log(JSON.stringify(theirs));
+  (report.pilots as unknown[]).push(theirs);
 }
 report.loadAtEnd = round(loadavg()[0] ?? 0, 2);
 if (values.out !== undefined) {
