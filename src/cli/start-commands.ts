@@ -17,7 +17,9 @@ import { watchCampaign } from './watch.ts';
 export async function validate(file: string, options: CommonOptions, io: CliIo): Promise<Exit> {
   try {
     const spec = await admitCampaign(file);
-    print(io, options, { file, valid: true, problems: [], spec }, `${file} is fine: ${describeSpec(spec)}.`);
+    const warnings = await warningsOf(spec);
+    const told = warnings.map((warning) => `\nWARN ${warning}`).join('');
+    print(io, options, { file, valid: true, problems: [], warnings, spec }, `${file} is fine: ${describeSpec(spec)}.${told}`);
     return 'ok';
   } catch (error) {
     if (!(error instanceof BadSpec)) throw error;
@@ -25,6 +27,17 @@ export async function validate(file: string, options: CommonOptions, io: CliIo):
     else io.errors.write(`${error.message}\n`);
     return 'usage';
   }
+}
+
+/** What is no mistake and yet not as meant: more trials at once than the endpoint's own file has workers for. */
+async function warningsOf(spec: CampaignSpec): Promise<string[]> {
+  if (spec.system.kind !== 'globus_compute') return [];
+  const [{ endpointCapacity }, { campaignSettings }] = await Promise.all([
+    import('../systems/globus/endpoint-capacity.ts'),
+    import('../systems/globus/options.ts'),
+  ]);
+  const capacity = await endpointCapacity(campaignSettings(spec.system.settings), process.cwd(), spec.concurrency);
+  return capacity?.warning === undefined ? [] : [capacity.warning];
 }
 
 function describeSpec(spec: CampaignSpec): string {

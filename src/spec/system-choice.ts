@@ -122,7 +122,7 @@ function globusSettings(
   }
   const settings: GlobusSettings = {
     endpointId,
-    endpointConfigPath: block.endpointConfigPath,
+    ...(block.endpointConfigPath === undefined ? {} : { endpointConfigPath: block.endpointConfigPath }),
     authMethod: block.authMethod,
     functionTimeoutSeconds: block.functionTimeout,
     maxRetries: block.maxRetries,

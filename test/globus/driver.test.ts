@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packageRoot } from '../../src/package-root.ts';
 import { loadProfile } from '../../src/spec/load-profile.ts';
 import type { GlobusProfile } from '../../src/spec/profile.ts';
 import type { SystemOrder } from '../../src/systems/driver.ts';
@@ -186,6 +187,34 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a Globus Compute system', () => {
       expect(looks().length > before).toBe(liveMetrics);
       await driver.closeLaunch(campaign);
     }
+  });
+
+  it('takes the trials at once from the endpoint’s own file, and says when a campaign wants more', async () => {
+    const file = readFileSync(join(packageRoot(), 'config/globus_endpoint.yaml'), 'utf8');
+    writeFileSync(join(rig.folder, 'endpoint.yaml'), file.replace('max_workers_per_node: 12', 'max_workers_per_node: 3'));
+    const plan = rig.plan('sized');
+    const planWith = (settings: object, concurrency?: number) => ({
+      ...plan,
+      spec: {
+        ...plan.spec,
+        ...(concurrency === undefined ? {} : { concurrency }),
+        system: { ...plan.spec.system, settings: { ...plan.spec.system.settings, endpointConfigPath: 'endpoint.yaml', ...settings } },
+      },
+    });
+    const driver = rig.restart({ stateDirectory: join(rig.folder, 'state-sized') });
+    const look = async () => (await driver.look({ acks: [], pilots: [], waitSeconds: 0 }, new AbortController().signal))?.notices ?? [];
+    expect((await driver.prepareLaunch(planWith({}), () => undefined)).capacity).toEqual({ slotsPerPilot: 3, prefetch: 1 });
+    expect(await look()).toEqual([]);
+    const larger = planWith({ userEndpointConfig: { max_blocks: 2 } }, 8);
+    expect((await driver.prepareLaunch(larger, () => undefined)).capacity?.slotsPerPilot).toBe(6);
+    expect(await look()).toEqual([expect.stringMatching(/^sized: max_concurrent 8 is above the 6 workers .*2 trials would wait/)]);
+    const absent = await driver.prepareLaunch(planWith({ endpointConfigPath: 'nowhere.yaml' }), () => undefined);
+    expect(absent.capacity).toBeUndefined();
+    writeFileSync(join(rig.folder, 'endpoint.yaml'), `${file}\nlog_level: DEBUG\n`);
+    const before = rig.service.exchanges.length;
+    await expect(driver.prepareLaunch(planWith({}), () => undefined)).rejects.toThrow(/log_level \(endpoint\.yaml:\d+\)/);
+    expect(rig.service.exchanges).toHaveLength(before);
+    await driver.closeLaunch('sized');
   });
 
   it('refuses a launch folder of another campaign and an environment that is not ready, before anything is submitted', async () => {

@@ -18,6 +18,7 @@ import { endpointProgram, localProgram } from '../../src/systems/globus/endpoint
 import { readEndpointSettings, renderEndpointFiles } from '../../src/systems/globus/endpoint-files.ts';
 import { localMachine } from '../../src/systems/globus/endpoint-machine.ts';
 import { concurrencyWarning } from '../../src/systems/globus/endpoint-settings.ts';
+import { cli } from '../support/cli.ts';
 import { StandInEndpoint } from '../support/globus-endpoint.ts';
 import { GLOBUS_PYTHON, type GlobusSdkChild, HAS_GLOBUS_PYTHON } from '../support/globus-sdk-child.ts';
 import { GlobusStandIn } from '../support/globus-service.ts';
@@ -79,6 +80,27 @@ describe('the endpoint file', () => {
     const settings = readEndpointSettings(shipped, SHIPPED);
     expect(concurrencyWarning(settings, 12)).toBeUndefined();
     expect(concurrencyWarning(settings, 24)).toMatch(/24 is above the 12 workers.*12 trials would wait/);
+  });
+
+  it('is read by holdfast validate of a campaign that names it', async () => {
+    const campaign = (concurrency: number) => `objective: {metric: m, direction: maximize}
+search_space: {x: {type: float, min: 0, max: 1}}
+training: {command: train}
+budget: {trials: 3}
+globus_compute:
+  enabled: true
+  endpoint_id: 0e0e0e0e-1111-4222-8333-444444444444
+  endpoint_config_path: ${SHIPPED}
+  parallel_jobs: {max_concurrent: ${concurrency}}
+`;
+    const file = join(base, 'campaign.yaml');
+    writeFileSync(file, campaign(12));
+    expect((await cli('validate', file)).out).not.toContain('WARN');
+    writeFileSync(file, campaign(24));
+    expect(await cli('validate', file)).toMatchObject({
+      exit: 0,
+      out: expect.stringMatching(/WARN max_concurrent 24 is above the 12 workers/),
+    });
   });
 
   it('is checked where no endpoint is installed, and the rest is said to be left out', async () => {

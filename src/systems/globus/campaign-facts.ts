@@ -45,6 +45,8 @@ const campaignFacts = z.object({
   graceSeconds: z.number(),
   maxRetries: z.int(),
   liveMetrics: z.boolean(),
+  /** Told as a notice for as long as it runs. */
+  warning: z.string().optional(),
   groupId: z.string(),
   /** Tasks of the group that are ours and accounted for; anything else in its list came from a lost answer. */
   groupTasks: z.array(z.string()),

@@ -199,6 +199,7 @@ async function moveCollected({ facts, target, context, signal }: CampaignLook): 
 /** What people should know: states in the service's own words, an endpoint that is offline. */
 export function watchNotices(facts: CampaignFacts, watch: CampaignWatch): string[] {
   const notices: string[] = [];
+  if (facts.warning !== undefined) notices.push(`${facts.campaign}: ${facts.warning}`);
   if (!watch.health.isOnline)
     notices.push(`endpoint ${facts.endpointId} is offline: start it with \`holdfast endpoint start\`; the trials wait.`);
   const counts = new Map<string, number>();

@@ -80,6 +80,7 @@ export const COLLECT_BYTES = 32_000_000;
 
 const settingsSchema = z.object({
   endpointId: z.uuid(),
+  endpointConfigPath: z.string().optional(),
   authMethod: z.enum(AUTH_METHODS).default('native_client'),
   functionTimeoutSeconds: z.number().positive().default(3_600),
   maxRetries: z.int().nonnegative().default(2),
@@ -88,7 +89,7 @@ const settingsSchema = z.object({
 });
 
 /** `SystemChoice.settings` of a campaign. Throws DriverError refused. */
-export function campaignSettings(settings: Readonly<Record<string, unknown>>): Omit<GlobusSettings, 'endpointConfigPath'> {
+export function campaignSettings(settings: Readonly<Record<string, unknown>>): GlobusSettings {
   const parsed = settingsSchema.safeParse(settings);
   if (!parsed.success) {
     throw new DriverError(
@@ -97,7 +98,7 @@ export function campaignSettings(settings: Readonly<Record<string, unknown>>): O
       `globus_compute settings cannot be used: ${z.prettifyError(parsed.error)}. Mend the campaign file.`,
     );
   }
-  return parsed.data as Omit<GlobusSettings, 'endpointConfigPath'>;
+  return parsed.data as GlobusSettings;
 }
 
 /** Where a campaign's results lie on this computer. */

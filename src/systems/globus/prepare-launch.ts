@@ -6,6 +6,7 @@ import { agentArchive, trainingArchive } from './archive.ts';
 import type { CampaignFacts, FactsStore } from './campaign-facts.ts';
 import type { GlobusConnection } from './connection.ts';
 import { type ControlOptions, control, type TaskTarget } from './control-tasks.ts';
+import { endpointCapacity } from './endpoint-capacity.ts';
 import { campaignSettings, type DriverTimes, type GlobusDriverOptions, localLaunchDirectory } from './options.ts';
 import { packPayload } from './serialize.ts';
 import { stageArchive } from './staging.ts';
@@ -49,6 +50,8 @@ export async function prepareLaunch(
   const target = connection.target(settings.endpointId, settings.authMethod, hasConfig ? userEndpointConfig : undefined);
   const asked: ControlOptions = { timeoutSeconds: times.control, pollSeconds: options.pollSeconds ?? 15, progress };
 
+  // Before anything is sent: a mistake in the endpoint's own file is the user's.
+  const capacity = await endpointCapacity(settings, options.workingFolder ?? process.cwd(), spec.concurrency);
   progress('probing the endpoint');
   const group = known?.groupId === undefined ? await openGroup(target, base) : undefined;
   const probe = only(await control(target, [{ op: 'probe', base }], probeAnswer, asked));
@@ -125,6 +128,7 @@ export async function prepareLaunch(
     maxRetries: settings.maxRetries,
     liveMetrics: settings.liveMetrics ?? plan.reportSteps.length > 0,
     ...(hasConfig ? { userEndpointConfig } : {}),
+    ...(capacity?.warning === undefined ? {} : { warning: capacity.warning }),
   };
   await store.save(facts);
   return {
@@ -133,6 +137,9 @@ export async function prepareLaunch(
       directory: made.directory,
       localDirectory,
       bundleSha256: bundle?.name ?? null,
+      ...(capacity === undefined
+        ? {}
+        : { capacity: { slotsPerPilot: capacity.workers, prefetch: options.prefetch ?? Math.max(1, Math.ceil(capacity.workers / 10)) } }),
       provenance: {
         endpoint: settings.endpointId,
         host: probe.host,

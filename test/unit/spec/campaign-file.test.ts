@@ -130,7 +130,6 @@ const EFFECTS: readonly (readonly [line: string, select: (spec: CampaignSpec) =>
       kind: 'globus_compute',
       settings: {
         endpointId: ENDPOINT,
-        endpointConfigPath: 'config/globus_endpoint.yaml',
         authMethod: 'native_client',
         functionTimeoutSeconds: 3600,
         maxRetries: 2,
