@@ -4,6 +4,7 @@ import { type Codes, type CompiledSpace, codesOf, satisfies } from '../search/sp
 import { type Abilities, ask, type ChatEnd, type Meter } from './chat.ts';
 import { keySource } from './credentials.ts';
 import { samePoint } from './distance.ts';
+import { hotFirst } from './hot-models.ts';
 import { changedParameters, withNoise } from './noise.ts';
 import { type LlmOptions, type Target, targetsOf } from './options.ts';
 import { buildPrompt } from './prompt.ts';
@@ -40,7 +41,13 @@ export async function askInOrder(talk: Talk, before: LlmState): Promise<Answer> 
   const { request, options, events } = talk;
   const abilities: Record<string, Abilities> = {};
   let last: Extract<LlmEvent, { kind: 'fell_back' }> = { kind: 'fell_back', reason: 'service', message: 'No model is named.' };
-  for (const target of targetsOf(request.llm)) {
+  const { targets, message } = await hotFirst(targetsOf(request.llm), {
+    globus: options.globus,
+    env: talk.deps.env,
+    signal: talk.deps.signal,
+  });
+  if (message !== undefined) events.push({ kind: 'reordered', message });
+  for (const target of targets) {
     const name = `${target.baseUrl} ${target.model}`;
     const known = before.abilities[name] ?? {
       format: options.responseFormat === 'auto' ? 'json_schema' : options.responseFormat,

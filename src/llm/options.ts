@@ -8,6 +8,8 @@ export interface Target {
   readonly apiKey?: string;
   /** False: never offer tools here. */
   readonly tools?: boolean;
+  /** Says which models of the service are loaded now; of the same origin as `baseUrl`. */
+  readonly jobsUrl?: string;
 }
 
 /** The login for an inference service behind Globus (alcf.md section 10). */
@@ -39,6 +41,8 @@ export interface LlmOptions {
   readonly budget: { readonly calls: number; readonly tokens: number };
   /** Asked in this order when the first does not answer. */
   readonly fallback: readonly Target[];
+  /** The first model's `jobsUrl`; absent when the campaign names that model itself. */
+  readonly jobsUrl?: string;
   readonly globus?: GlobusLogin;
 }
 
@@ -69,5 +73,6 @@ export function targetsOf(config: LlmConfig): Target[] {
   const own = config.apiKey === undefined ? {} : { apiKey: config.apiKey };
   const origin = new URL(config.baseUrl).origin;
   const others = llmOptions(config).fallback.map((target) => (new URL(target.baseUrl).origin === origin ? { ...own, ...target } : target));
-  return [{ baseUrl: config.baseUrl, model: config.model, ...own }, ...others];
+  const { jobsUrl } = llmOptions(config);
+  return [{ baseUrl: config.baseUrl, model: config.model, ...own, ...(jobsUrl === undefined ? {} : { jobsUrl }) }, ...others];
 }

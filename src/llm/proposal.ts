@@ -46,6 +46,8 @@ export type LlmEvent =
   | { readonly kind: 'repaired'; readonly model: string; readonly repairs: readonly string[] }
   | { readonly kind: 'refused'; readonly model: string; readonly why: readonly string[] }
   | { readonly kind: 'asked_again'; readonly message: string }
+  /** Another model than the profile's first is asked first, because it is loaded. */
+  | { readonly kind: 'reordered'; readonly message: string }
   | { readonly kind: 'model_failed'; readonly model: string; readonly message: string }
   /** No point came from any model: the sampler goes on alone. */
   | { readonly kind: 'fell_back'; readonly reason: 'needs_login' | 'service' | 'budget' | 'no_usable_answer'; readonly message: string };

@@ -36,7 +36,13 @@ export function admitLlm(block: LlmBlock | undefined, problems: Problem[]): LlmC
     baseUrl: first.baseUrl,
     model: first.model,
     ...(key === undefined ? {} : { apiKey: key }),
-    options: { ...options, fallback: [...own, ...targets.slice(1)], ...(service?.globus === undefined ? {} : { globus: service.globus }) },
+    options: {
+      ...options,
+      // A model that the campaign names is asked first, loaded or not: only so is it loaded at all.
+      ...(model === undefined && targets[0]?.jobsUrl !== undefined ? { jobsUrl: targets[0].jobsUrl } : {}),
+      fallback: [...own, ...targets.slice(1)],
+      ...(service?.globus === undefined ? {} : { globus: service.globus }),
+    },
   };
 }
 

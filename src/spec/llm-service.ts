@@ -10,6 +10,8 @@ import { section } from './section.ts';
 import { readSource } from './source.ts';
 import { yamlNames } from './yaml-names.ts';
 
+const url = () => z.url({ protocol: /^https?$/ });
+
 /** A dated profile of an inference service under config/llm: models in the order in which they are asked, and the login. */
 export const llmServiceSchema = section({
   version: z.literal(1),
@@ -18,9 +20,12 @@ export const llmServiceSchema = section({
   as_of: day(),
   source: textList(),
   models: z
-    .array(section({ base_url: z.url({ protocol: /^https?$/ }), model: text(), tools: z.boolean().exactOptional() }))
+    .array(section({ base_url: url(), model: text(), tools: z.boolean().exactOptional(), jobs_url: url().exactOptional() }))
     .min(1)
-    .meta({ description: 'In the order in which they are asked; tools: false where calls of functions are not served' }),
+    .meta({
+      description:
+        'In the order in which they are asked; tools: false where calls of functions are not served; jobs_url: says which models are loaded now, they are asked first',
+    }),
   globus: section({
     client_id: z.uuid(),
     resource_server: text(),

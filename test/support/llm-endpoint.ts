@@ -35,6 +35,8 @@ export interface SeenRequest {
 
 export interface LlmEndpoint {
   readonly baseUrl: string;
+  /** Path and authorization of every GET. */
+  readonly looked: readonly { readonly path: string; readonly authorization: string | undefined }[];
   readonly requests: readonly SeenRequest[];
   close(): Promise<void>;
 }
@@ -42,11 +44,18 @@ export interface LlmEndpoint {
 /** Serves the answers one after the other (the last one for ever), or by a function of the request. Loopback, port 0. */
 export async function startLlmEndpoint(
   script: readonly Scripted[] | ((request: SeenRequest, index: number) => Scripted),
+  lists: (path: string) => Exclude<Scripted, string> = () => ({ status: 404 }),
 ): Promise<LlmEndpoint> {
   const requests: SeenRequest[] = [];
+  const looked: { path: string; authorization: string | undefined }[] = [];
   const server = createServer(async (incoming, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of incoming) chunks.push(chunk as Buffer);
+    if (incoming.method === 'GET') {
+      looked.push({ path: incoming.url ?? '', authorization: incoming.headers.authorization });
+      await answer(lists(incoming.url ?? ''), incoming, response);
+      return;
+    }
     const request = seen(incoming, Buffer.concat(chunks).toString('utf8'));
     const index = requests.push(request) - 1;
     const scripted = typeof script === 'function' ? script(request, index) : (script[Math.min(index, script.length - 1)] as Scripted);
@@ -59,6 +68,7 @@ export async function startLlmEndpoint(
   return {
     baseUrl: `http://127.0.0.1:${port}/v1`,
     requests,
+    looked,
     close: () =>
       new Promise((resolve) => {
         server.closeAllConnections();
