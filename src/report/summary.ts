@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { FAILURE_TABLE } from '../domain/failures.ts';
 import { TRIAL_STATES, type TrialRow } from '../domain/trial.ts';
+import { savedNodeHours, savedSteps } from '../search/pruning/curves.ts';
 import { paretoFront, rankedValue, topRows } from '../view/ranking.ts';
 import { frontVolume } from './front-volume.ts';
 import { REPORT_STATUSES, type ReportInput } from './input.ts';
@@ -66,6 +67,15 @@ export const summarySchema = z.strictObject({
   slot_hours: z.number().nonnegative(),
   node_hours: z.number().nonnegative().nullable(),
   utilisation: z.number().min(0).max(1).nullable(),
+  early_stopping: z
+    .strictObject({
+      pruned: z.int().nonnegative(),
+      saved_steps: z.number().nonnegative(),
+      saved_slot_hours: z.number().nonnegative(),
+      saved_node_hours: z.number().nonnegative().nullable(),
+    })
+    .nullable()
+    .describe('what pruned trials would still have run, at their own pace; node-hours where slots per node are known'),
   failures: z.array(z.strictObject({ class: z.string(), count: z.int().positive(), example: z.string(), advice: z.string() })),
   problems: z.array(z.string()),
   origins: z
@@ -130,6 +140,7 @@ export function summarize(input: ReportInput): Summary {
     slot_hours: (trainingSeconds * spec.training.slots) / 3600,
     node_hours: input.nodeHours ?? null,
     utilisation: input.utilisation ?? null,
+    early_stopping: earlyStopping(input),
     failures: failures(rows),
     problems: [...(input.problems ?? [])],
     origins: origins(input),
@@ -159,6 +170,18 @@ function llmOf({ llm }: ReportInput): Summary['llm'] {
 
 function finiteEntry(metric: string, value: number | undefined): [string, number][] {
   return value !== undefined && Number.isFinite(value) ? [[metric, value]] : [];
+}
+
+function earlyStopping({ spec, rows, provenance }: ReportInput): Summary['early_stopping'] {
+  if (spec.pruner === undefined) return null;
+  const { maxSteps } = spec.pruner;
+  const slotsPerNode = Number(spec.system.settings.slotsPerNode ?? provenance?.slots_per_node);
+  return {
+    pruned: rows.filter((row) => row.state === 'pruned').length,
+    saved_steps: savedSteps(rows, maxSteps),
+    saved_slot_hours: savedNodeHours(rows, maxSteps, spec.training.slots),
+    saved_node_hours: slotsPerNode > 0 ? savedNodeHours(rows, maxSteps, spec.training.slots / slotsPerNode) : null,
+  };
 }
 
 function objectiveStatistics({ spec, rows }: ReportInput): Record<string, Statistics> {

@@ -40,6 +40,11 @@
         number(duration(summary.elapsed_seconds), 'from start to end'),
         number(duration(summary.training_seconds), 'of training, all slots together'),
         summary.node_hours === null ? null : number(measured(summary.node_hours), 'node-hours'),
+        summary.early_stopping === null
+          ? null
+          : summary.early_stopping.saved_node_hours === null
+            ? number(measured(summary.early_stopping.saved_slot_hours), 'slot-hours saved by early stopping')
+            : number(measured(summary.early_stopping.saved_node_hours), 'node-hours saved by early stopping'),
         summary.utilisation === null ? null : number(`${Math.round(summary.utilisation * 100)} %`, 'of the slot time was training'),
         summary.improvement === null
           ? null

@@ -200,6 +200,7 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
           provenance: {
             system: name,
             queue: shape.queue,
+            slots_per_node: String(shape.slotsPerNode),
             tools: exchange.toolsSha256,
             ...(answer.python ? { python: answer.python } : {}),
             ...(bundle ? { bundle: bundle.sha256 } : {}),

@@ -95,6 +95,35 @@ describe('summary.json', () => {
     expect(summarize(campaignOf(5)).hypervolume).toBeNull();
   });
 
+  it('says what early stopping has saved, at the pace of each pruned trial', () => {
+    const input = campaignOf(0);
+    const trial = (number: number, state: 'pruned' | 'completed', step: number, runSeconds: number) => ({
+      number,
+      params: {},
+      origin: 'gp',
+      state,
+      attempts: 1,
+      createdAt: 0,
+      finishedAt: number,
+      values: [0.5],
+      step,
+      runSeconds,
+    });
+    const rows = [trial(1, 'pruned', 10, 360), trial(2, 'completed', 50, 1800), trial(3, 'pruned', 25, 3600)];
+    const pruner = { type: 'asha', minSteps: 5, maxSteps: 50, reductionFactor: 3, options: {} };
+    const spec = { ...input.spec, pruner, training: { ...input.spec.training, slots: 2 } };
+    // 40 steps of 36 s and 25 of 144 s: 1.4 trial-hours on two slots each.
+    expect(summarize({ ...input, spec, rows }).early_stopping).toEqual({
+      pruned: 2,
+      saved_steps: 65,
+      saved_slot_hours: expect.closeTo(2.8, 9),
+      saved_node_hours: null,
+    });
+    const known = { ...input, spec, rows, provenance: { slots_per_node: '12' } };
+    expect(summarize(known).early_stopping?.saved_node_hours).toBeCloseTo(2.8 / 12, 9);
+    expect(summarize({ ...input, rows }).early_stopping).toBeNull();
+  });
+
   it('its page names every field', async () => {
     const page = await readFile('docs/results.md', 'utf8');
     const missing = Object.keys(summarySchema.shape).filter((name) => !page.includes(`\`${name}\``));
