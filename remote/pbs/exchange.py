@@ -610,8 +610,20 @@ class Exchange:
             parts = [call(["qstat", "-E", "-x", "-f", "-w", each], self.settings.qstat_seconds) for each in ids]
             good = [part for part in parts if part["exit"] == 0] or parts[:1]
             answer = dict(good[0], stdout="".join(part["stdout"] for part in good))
+        if answer["exit"] == 2 and not answer["stdout"]:
+            return self.ask_in_json(ids, answer)
         answer["stdout"] = "\n".join(line for line in answer["stdout"].split("\n") if not line.startswith("    Variable_List = "))
         return answer
+
+    def ask_in_json(self, ids: List[str], refused: Json) -> Json:
+        """Second best, for a client that knows neither -E nor -w: one id at a time, since it prints only the first of several (openpbs issue 2672)."""
+        parts = [call(["qstat", "-x", "-f", "-F", "json", each], self.settings.qstat_seconds) for each in ids]
+        exits = [part["exit"] for part in parts]
+        if all(code == 2 for code in exits):
+            return refused
+        code = 0 if 0 in exits else next((each for each in exits if each not in (35, 153)), exits[0])
+        answers = [{"exit": part["exit"], "stdout": part["stdout"]} for part in parts]
+        return {"exit": code, "stdout": "", "stderr": parts[exits.index(code)]["stderr"], "json": answers}
 
     def note_seen(self, row: Json, answer: Optional[Json]) -> None:
         """An id counts once qstat has shown it under our name. One that was never seen so is looked up by name: the record may be wrong."""
@@ -619,7 +631,8 @@ class Exchange:
             return
         pilot = self.launches[row["campaign"]].pilot(row["pilot"])
         block = re.search(r"^Job Id: {}\n    Job_Name = (.*)$".format(re.escape(row["id"])), answer["stdout"], re.M)
-        if block is not None and block.group(1) == row["key"]:
+        shown = block.group(1) if block is not None else name_in_json(answer.get("json") or [], row["id"])
+        if shown == row["key"]:
             write_whole(pilot.file("seen"), "")
             row["seen"] = True
         elif answer["exit"] in (0, 1, 153) and not row["claimed"]:
@@ -649,6 +662,16 @@ class Exchange:
                     size += len(text)
                     done.append(record)
         return {"done": done, "broken": broken, "more": more}
+
+
+def name_in_json(answers: List[Json], job: str) -> Optional[str]:
+    """The name of a job in the answer that shows it. Read by its pattern: what some releases print is no JSON."""
+    for each in answers:
+        if '"{}":'.format(job) in each["stdout"]:
+            match = re.search(r'"Job_Name":\s*"([^"]*)"', each["stdout"])
+            if match is not None:
+                return match.group(1)
+    return None
 
 
 def is_result(each: Json) -> bool:

@@ -9,7 +9,7 @@ import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print } from './io.ts';
 
 /**
- * `holdfast render FILE`: the job script that a campaign's pilots are submitted with, and the files that it starts. No login, nothing is sent.
+ * `holdfast render-job FILE`: the job script that a campaign's pilots are submitted with, and the files that it starts. No login, nothing is sent.
  * The launch folder and the job's name hold what is only known when the campaign starts.
  */
 export async function render(file: string, options: CommonOptions & { readonly all?: boolean }, io: CliIo): Promise<Exit> {

@@ -75,7 +75,12 @@ const remoteFile = z.object({ path: z.string(), base64: z.string() });
 
 const look = z.object({
   pilots: z.array(pilotRow),
-  qstat: command.nullable(),
+  qstat: command
+    .extend({
+      /** Of a client without our form of the question: one JSON answer an id, and `stdout` is empty. */
+      json: z.array(z.object({ exit: z.int(), stdout: z.string() })).optional(),
+    })
+    .nullable(),
   done: z.array(z.looseObject({ trial: z.string(), attempt: z.int() }).transform((record) => record as unknown as DoneRecord)),
   broken: z.array(z.object({ campaign: z.string(), name: z.string(), message: z.string() })),
   more: z.boolean(),

@@ -138,7 +138,7 @@ export const EXIT_TABLE: readonly Row[] = [
     commands: ['qsub'],
     action: 'refuse',
     code: 'HF-PBS-REQUEST',
-    advice: 'The request names a resource or a value that the site does not know. See `holdfast render`.',
+    advice: 'The request names a resource or a value that the site does not know. See `holdfast render-job`.',
   },
   {
     exits: [32],
@@ -162,7 +162,7 @@ export const EXIT_TABLE: readonly Row[] = [
     commands: ['qsub', 'qdel', 'qselect'],
     action: 'refuse',
     code: 'HF-PBS-USAGE',
-    advice: 'PBS does not take the command as it is. See `holdfast render`.',
+    advice: 'PBS does not take the command as it is. See `holdfast render-job`.',
   },
   { exits: [153], action: 'gone', code: 'HF-PBS-GONE', advice: 'PBS does not know the job (any more). This alone is no end.' },
   { exits: [35], action: 'finished', code: 'HF-PBS-FINISHED', advice: 'The job has ended; its history says how.' },

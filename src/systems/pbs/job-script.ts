@@ -40,7 +40,7 @@ export function renderJob(shape: PilotShapeOfCampaign, launchDirectory: string):
   };
 }
 
-/** The script of one pilot as qsub gets it: what `holdfast render` shows. */
+/** The script of one pilot as qsub gets it: what `holdfast render-job` shows. */
 export function fillTemplate(
   template: string,
   values: { readonly pilot: string; readonly key: string; readonly nodes: number; readonly walltimeSeconds: number },

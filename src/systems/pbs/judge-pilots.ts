@@ -1,8 +1,9 @@
 import type { PilotSeen } from '../driver.ts';
+import type { PbsListing } from './attributes.ts';
 import type { PilotEnd, PilotRow, Submission } from './exchange.ts';
 import { judgeExit, type PbsCommand, type PbsVerdict } from './exit-status.ts';
 import { type JobJudgement, judgeJob } from './judge-job.ts';
-import { readQstatText } from './qstat-text.ts';
+import { type QstatAnswer, readJobs } from './qstat-answer.ts';
 
 /** What one look's answer means for the pilots, and what must be done about it. */
 export interface PilotsJudged {
@@ -39,7 +40,7 @@ export type Missing = Map<string, { looks: number; since: number }>;
  */
 export function judgePilots(
   rows: readonly PilotRow[],
-  qstat: { readonly exit: number; readonly stdout: string; readonly stderr: string } | null,
+  qstat: QstatAnswer | null,
   missing: Missing,
   nowSeconds: number,
   rule: LostRule = LOST_RULE,
@@ -108,21 +109,21 @@ function judgeAbsent(
 }
 
 interface Scheduler {
-  readonly listing: ReturnType<typeof readQstatText>;
+  readonly listing: PbsListing;
   /** Whether an id that is not in the listing is unknown to PBS. */
   readonly provesAbsence: boolean;
   readonly isSilent: boolean;
   readonly notice?: string;
 }
 
-function readScheduler(qstat: { readonly exit: number; readonly stdout: string; readonly stderr: string } | null): Scheduler {
-  const listing = readQstatText(qstat?.stdout ?? '');
+function readScheduler(qstat: QstatAnswer | null): Scheduler {
+  const listing = readJobs(qstat);
   if (qstat === null) return { listing, provesAbsence: false, isSilent: false };
   const verdict = judgeExit('qstat', qstat.exit, qstat.stderr);
   const hasNoHistory = verdict.code === 'HF-PBS-NO-HISTORY';
   if (verdict.action === 'ok' || verdict.action === 'gone' || verdict.action === 'finished' || hasNoHistory) {
     // An answer without a word for several ids is the shape of a lost one (goldens: unknown ids alone give 153).
-    const isEmptySuccess = qstat.exit === 0 && qstat.stdout.trim() === '' && !hasNoHistory;
+    const isEmptySuccess = qstat.exit === 0 && qstat.stdout.trim() === '' && qstat.json === undefined && !hasNoHistory;
     return { listing, provesAbsence: listing.isComplete && !isEmptySuccess, isSilent: isEmptySuccess };
   }
   return { listing, provesAbsence: false, isSilent: true, notice: `PBS: ${verdict.message}. ${verdict.advice}` };

@@ -521,6 +521,8 @@ class Server:
                 flags.update(word[1:])
             else:
                 ids.append(word)
+        if SETTINGS.get("old_client") and flags & {"E", "w"}:
+            return 2, "", "qstat: invalid option -- 'E'\nusage: \nqstat [-f] [-J] [-p] [-t] [-x]\n"
         if "B" in flags:
             return (
                 0,

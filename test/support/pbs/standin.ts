@@ -30,6 +30,8 @@ export interface StandInSettings {
   readonly start_delay?: number;
   readonly kill_delay?: number;
   readonly orphans_submit?: boolean;
+  /** A qstat that knows neither -E nor -w. */
+  readonly old_client?: boolean;
   /** What `pbs_rstat -f` shows; seconds since the epoch, `nodes` of the stand-in's first ones (default: all). */
   readonly reservations?: readonly {
     readonly id: string;

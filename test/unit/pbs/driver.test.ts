@@ -302,6 +302,25 @@ describe('what a site does', () => {
     await expect(driver.prepareLaunch(foreign, () => undefined)).rejects.toMatchObject({ class: 'refused', code: 'HF-PBS-FOREIGN' });
   });
 
+  it('a client that does not know our form of the question is asked in JSON, and nothing is lost by it', async () => {
+    await begin({ old_client: true });
+    await driver.prepareLaunch(planOf(pbs), () => undefined);
+    await driver.send([1, 2, 3].map((number) => ({ kind: 'offer' as const, campaign: 'camp-1', offer: offer('camp-1', number, 0.5) })));
+    for (const pilot of ['camp-1.p1', 'camp-1.p2'])
+      expect(await driver.startPilot({ pilot, campaign: 'camp-1' })).toMatchObject({ kind: 'started' });
+    const watched = await watch(
+      ({ ended, pilots }) => ended.size === 3 && [...pilots.values()].some((pilot) => pilot.state === 'running'),
+      ['camp-1.p1', 'camp-1.p2'],
+    );
+    for (const job of pbs.jobs()) pbs.command('qdel', [job.id]);
+    const { pilots } = await watch(
+      ({ pilots }) => [...pilots.values()].filter((pilot) => pilot.state === 'ended').length === 2,
+      ['camp-1.p1', 'camp-1.p2'],
+      watched,
+    );
+    expect([...pilots.values()].map((pilot) => pilot.end?.kind)).toEqual(['killed', 'killed']);
+  });
+
   it('looks cost one remote command however many trials there are', async () => {
     await begin();
     await driver.prepareLaunch(planOf(pbs, { command: ['sleep', '60'] }), () => undefined);
