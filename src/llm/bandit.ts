@@ -21,12 +21,13 @@ interface Record {
  */
 export function arms(objectives: readonly Objective[], trials: readonly TrialRow[]): { readonly [A in Arm]: Readonly<Record> } {
   const earned: { [A in Arm]: Record } = { llm: { pulls: 0, reward: 0 }, sampler: { pulls: 0, reward: 0 } };
+  /** Losses so far, ascending: how many a trial beats is then a matter of two searches, also after 10,000 trials. */
   const losses: number[] = [];
   const ended = trials.filter((trial) => isFinal(trial.state) && trial.state !== 'cancelled');
   for (const trial of [...ended].sort((a, b) => (a.finishedAt ?? 0) - (b.finishedAt ?? 0) || a.number - b.number)) {
     const loss = lossesOf(objectives, trial)?.[0];
     const reward = loss === undefined || losses.length === 0 ? (loss === undefined ? 0 : 0.5) : beaten(loss, losses);
-    if (loss !== undefined) losses.push(loss);
+    if (loss !== undefined) losses.splice(placeOf(loss, losses, true), 0, loss);
     if (NOBODYS.has(trial.origin)) continue;
     const arm = earned[armOf(trial)];
     arm.pulls += 1;
@@ -40,8 +41,22 @@ function armOf(trial: TrialRow): Arm {
   return trial.origin === 'llm' ? 'llm' : 'sampler';
 }
 
+/** Share of the earlier losses (ascending) that lie above; equal ones count half. */
 function beaten(loss: number, earlier: readonly number[]): number {
-  return earlier.reduce((sum, other) => sum + (loss < other ? 1 : loss === other ? 0.5 : 0), 0) / earlier.length;
+  const [first, after] = [placeOf(loss, earlier, false), placeOf(loss, earlier, true)];
+  return (earlier.length - after + 0.5 * (after - first)) / earlier.length;
+}
+
+/** Where a loss belongs among ascending ones: before its equals, or after them. */
+function placeOf(loss: number, sorted: readonly number[], isAfterEquals: boolean): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const other = sorted[middle] as number;
+    if (other < loss || (isAfterEquals && other === loss)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function pend(arm: Record): void {

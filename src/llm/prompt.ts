@@ -42,8 +42,10 @@ export function buildPrompt(input: PromptInput): Prompt {
   const head = headLines(input).join('\n');
   const tail = tailLines(input.count).join('\n');
   const room = LONGEST_PROMPT - head.length - tail.length - 2;
-  let data = dataLines(input, 0).join('\n');
-  for (let halvings = 1; data.length > room && halvings <= MOST_HALVINGS; halvings++) data = dataLines(input, halvings).join('\n');
+  const statistics = statisticsLines(statisticsOf(input.space, input.objectives, input.trials));
+  let data = dataLines(input, statistics, 0).join('\n');
+  for (let halvings = 1; data.length > room && halvings <= MOST_HALVINGS; halvings++)
+    data = dataLines(input, statistics, halvings).join('\n');
   if (data.length > room) data = `${data.slice(0, data.lastIndexOf('\n', room - END_OF_DATA.length - 1))}\n${END_OF_DATA}`;
   return { system: SYSTEM, user: [head, data, tail].join('\n') };
 }
@@ -62,14 +64,13 @@ function headLines({ space, objectives, trials, factor, description }: PromptInp
   ];
 }
 
-function dataLines({ space, objectives, trials, notes }: PromptInput, halvings: number): string[] {
+function dataLines({ objectives, trials, notes }: PromptInput, statistics: readonly string[], halvings: number): string[] {
   const most = (rows: number) => Math.max(1, Math.floor(rows / 2 ** halvings));
   const lines = (rows: readonly TrialRow[]) => (rows.length === 0 ? ['none yet'] : rows.map((trial) => trialLine(trial, objectives)));
   const ended = endedWithValue(objectives, trials);
   const best = [...ended].sort((a, b) => (a.losses[0] as number) - (b.losses[0] as number)).slice(0, most(MOST_ROWS.best));
   const shown = new Set(best.map(({ trial }) => trial.number));
   const recent = ended.filter(({ trial }) => !shown.has(trial.number)).slice(-most(MOST_ROWS.recent));
-  const statistics = statisticsLines(statisticsOf(space, objectives, trials));
   return [
     '<data>',
     'Statistics',

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Space } from '../../../src/domain/space.ts';
 import type { TrialRow } from '../../../src/domain/trial.ts';
+import { pointsToAskByBandit } from '../../../src/llm/bandit.ts';
 import { pointDistance, SAME_POINT, samePoint } from '../../../src/llm/distance.ts';
 import { changedParameters, withNoise } from '../../../src/llm/noise.ts';
 import { buildPrompt, LONGEST_PROMPT, type PromptInput } from '../../../src/llm/prompt.ts';
@@ -45,6 +46,22 @@ describe('the prompt', () => {
   it('before the first trial says so, and prints n/a where there is no value', async () => {
     const { user } = buildPrompt(input({ trials: [], notes: [] }));
     await expect(`${user}\n`).toMatchFileSnapshot('../../fixtures/llm/prompt-first.txt');
+  });
+
+  it('and the bandit’s share of 10,000 trials hold nobody up', () => {
+    const many = Array.from({ length: 10_000 }, (_, i) =>
+      trial(
+        i + 1,
+        point(10 ** (-5 + (i % 97) / 25), 1 + (i % 8), [32, 64, 128][i % 3] as number, i % 2 ? 'vgg16' : 'resnet18'),
+        (i * 0.618) % 1,
+      ),
+    );
+    const started = performance.now();
+    const { user } = buildPrompt(input({ trials: many }));
+    const asked = pointsToAskByBandit(OBJECTIVES, many, 12);
+    expect(performance.now() - started).toBeLessThan(2000);
+    expect(user).toContain('finished 10000, failed 0');
+    expect(asked).toBeGreaterThan(0);
   });
 
   it('is the same for the same campaign', () => {
