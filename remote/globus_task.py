@@ -19,6 +19,11 @@ import time
 import zlib
 from typing import Any, Dict, List, Optional, Tuple
 
+try:
+    from importlib import metadata
+except ImportError:  # Python 3.7 and older
+    metadata = None  # type: ignore[assignment]
+
 Json = Dict[str, Any]
 HOST = socket.gethostname()
 RUNNING_ELSEWHERE = 75
@@ -91,8 +96,19 @@ def probe(request: Json) -> Json:
         "prefix": sys.prefix,
         "cwd": os.getcwd(),
         "free_bytes": shutil.disk_usage(base).free,
+        "endpoint_version": endpoint_version(),
         "environment": {key: os.environ[key] for key in request.get("environment", []) if key in os.environ},
     }
+
+
+def endpoint_version() -> Optional[str]:
+    """Of the endpoint whose worker this is; the service only knows what it registered with."""
+    if metadata is None:
+        return None
+    try:
+        return str(metadata.version("globus-compute-endpoint"))
+    except metadata.PackageNotFoundError:  # found by PYTHONPATH alone
+        return None
 
 
 def hello(request: Json) -> Json:

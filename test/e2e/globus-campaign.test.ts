@@ -1,9 +1,10 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { wakeGlobusSystems } from '../../src/cli/wake-globus.ts';
 import { DriverError } from '../../src/systems/driver.ts';
 import type { CampaignResult } from '../../workflows/messages.ts';
-import { loginDoneSignal, systemQuery, trialsQuery } from '../../workflows/messages.ts';
+import { systemQuery, trialsQuery } from '../../workflows/messages.ts';
 import { type Engine, eventually, startEngine } from '../support/engine.ts';
 import { type Rig, startRig } from '../support/globus-rig.ts';
 import { HAS_GLOBUS_PYTHON } from '../support/globus-sdk-child.ts';
@@ -12,9 +13,11 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a campaign on Globus Compute', () => {
   let engine: Engine;
   let rig: Rig;
   let isLoggedIn = true;
+  const address = process.env.TEMPORAL_ADDRESS;
 
   beforeAll(async () => {
     [engine, rig] = await Promise.all([startEngine(), startRig()]);
+    process.env.TEMPORAL_ADDRESS = engine.server.address;
     const needsLogin = () =>
       new DriverError('needs_login', 'HF-GLOBUS-LOGIN-EXPIRED', 'Globus login has expired. Run `holdfast login globus`.');
     const driver = rig.restart({
@@ -27,6 +30,8 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a campaign on Globus Compute', () => {
     await engine.startWorker({ 'globus-compute': driver });
   });
   afterAll(async () => {
+    if (address === undefined) delete process.env.TEMPORAL_ADDRESS;
+    else process.env.TEMPORAL_ADDRESS = address;
     await engine?.close();
     await rig?.end();
   });
@@ -113,7 +118,8 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a campaign on Globus Compute', () => {
     // Parked means parked: no request goes out until somebody logs in.
     expect(rig.service.exchanges.length).toBe(asked);
     isLoggedIn = true;
-    await system.signal(loginDoneSignal);
+    // What `holdfast login globus` does once it has the tokens.
+    await wakeGlobusSystems({ env: {}, errors: process.stderr });
     const result = await running;
     rig.service.fault = () => undefined;
     expect(result.counts.total).toBe(12);

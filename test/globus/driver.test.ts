@@ -30,6 +30,8 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a Globus Compute system', () => {
     expect(prepared.provenance).toMatchObject({
       endpoint: rig.endpoint.id,
       python: expect.stringMatching(/^3\./),
+      host: hostname(),
+      endpoint_version: expect.stringMatching(/^4\./),
       agent: expect.stringMatching(/^[0-9a-f]{64}$/),
     });
     expect(existsSync(join(prepared.directory, 'bundle', prepared.bundleSha256 ?? '', 'train.py'))).toBe(true);
@@ -108,6 +110,31 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a Globus Compute system', () => {
     expect(record?.run_seconds).toBeGreaterThan(1.9);
     expect(record?.run_seconds).toBeLessThan(30);
     await rig.driver.closeLaunch('limited');
+  });
+
+  it.each([
+    [0, 1, 'node_failure', 1],
+    [2, 2, 'completed', 3],
+    [2, 9, 'node_failure', 3],
+  ])('max_retries %i: a trial whose worker is lost %i times is %s after %i submissions', async (maxRetries, losses, expected, tries) => {
+    const campaign = `retries-${maxRetries}-${losses}`;
+    const plan = rig.plan(campaign);
+    const settings = { ...plan.spec.system.settings, maxRetries };
+    const driver = rig.restart({ stateDirectory: join(rig.folder, `state-${campaign}`) });
+    await driver.prepareLaunch({ ...plan, spec: { ...plan.spec, system: { ...plan.spec.system, settings } } }, () => undefined);
+    const ofTrial = () =>
+      rig.service.exchanges.filter(({ path, body }) => path.endsWith('/submit') && JSON.stringify(body).includes('task_group_id')).length;
+    const before = ofTrial();
+    rig.endpoint.losing = losses;
+    await driver.send([{ kind: 'offer', campaign, offer: offer(campaign, 1) }]);
+    const [record] = await lookUntil(
+      () => driver,
+      (records) => records.length >= 1,
+    );
+    rig.endpoint.losing = 0;
+    expect(record?.error?.class ?? record?.status).toBe(expected);
+    expect(ofTrial() - before).toBe(tries);
+    await driver.closeLaunch(campaign);
   });
 
   it('a stop reaches a running training by its stop file, and a waiting one before it starts', async () => {

@@ -35,6 +35,8 @@ export class StandInEndpoint {
   workers: number;
   startedAt = Date.now() / 1000;
   processId = randomUUID();
+  /** So many trials yet to come are lost with their worker before anything of them has run. */
+  losing = 0;
   /** Runs of the worker code, by task. */
   executed = 0;
   readonly #child: GlobusSdkChild;
@@ -116,6 +118,12 @@ export class StandInEndpoint {
   async #run(task: StandInTask, buffer: string): Promise<void> {
     this.executed++;
     try {
+      // Small tasks have a priority, trials have none.
+      if (this.losing > 0 && task.priority === undefined) {
+        this.losing--;
+        this.#finish(task, 'failed', WORKER_LOST);
+        return;
+      }
       const running = await this.#child.execute({
         taskId: task.id,
         buffer,

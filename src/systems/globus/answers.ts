@@ -10,6 +10,8 @@ export const probeAnswer = z.looseObject({
   executable: z.string(),
   prefix: z.string(),
   free_bytes: z.number(),
+  /** Of the endpoint's package in the worker; null where it cannot be told. */
+  endpoint_version: z.string().nullish(),
 });
 
 export const helloAnswer = z.looseObject({

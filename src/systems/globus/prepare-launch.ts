@@ -145,6 +145,7 @@ export async function prepareLaunch(
         host: probe.host,
         python: check.python ?? probe.python,
         worker_python: probe.python,
+        ...(probe.endpoint_version == null ? {} : { endpoint_version: probe.endpoint_version }),
         agent: agent.name,
         function: await target.functionId(),
         task_group: facts.groupId,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { CODE_TABLE, httpError, retryAfterSeconds, STATUS_TABLE } from '../../../src/systems/globus/http-errors.ts';
-import { RequestBudget } from '../../../src/systems/globus/request-budget.ts';
+import { RequestBudget, sharedBudget } from '../../../src/systems/globus/request-budget.ts';
 import { judgeTaskFailure, lastLine, TASK_ERROR_TABLE } from '../../../src/systems/globus/task-errors.ts';
 
 const cases = (
@@ -78,6 +78,11 @@ describe('HTTP answers', () => {
 });
 
 describe('the request budget', () => {
+  it('is one for all campaigns of a process that ask the same service', () => {
+    expect(sharedBudget('https://one.example')).toBe(sharedBudget('https://one.example'));
+    expect(sharedBudget('https://one.example')).not.toBe(sharedBudget('https://two.example'));
+  });
+
   it('never lets more than its number through in any window', async () => {
     const sent: number[] = [];
     const budget = new RequestBudget(5, 0.2);
