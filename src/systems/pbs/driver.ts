@@ -66,6 +66,8 @@ const RETRY_SECONDS: Readonly<Record<string, number>> = {
   'HF-PBS-HUNG': 120,
   'HF-PBS-BUSY': 60,
 };
+/** A held pilot's notice stays this long beyond the next question. */
+const HELD_NOTICE_SECONDS = 60;
 const COLLECT_ALONG_BYTES = 4 * 1024 * 1024;
 const MAX_FILE_BYTES = 64 * 1024 * 1024;
 const KEPT_FILES = 400;
@@ -83,6 +85,8 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
   const missing: Missing = new Map();
   /** Small files that came with a look, by `<campaign>/<trial>.<attempt>`. */
   const cameAlong = new Map<string, readonly { readonly path: string; readonly base64: string }[]>();
+  /** Campaigns whose pilots are held for a maintenance: every look says so, until they are asked for again or no more. */
+  const held = new Map<string, { readonly message: string; readonly untilMs: number }>();
   let directories: Readonly<Record<string, string>> = {};
   let silentLooks = 0;
 
@@ -134,7 +138,13 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
         .filter((beat) => beat.state !== 'ended')
         .map((beat) => ({ campaign: row.campaign, pilot: row.pilot, busy: beat.busy })),
     );
-    return newsOf({ ended: seen.done, running, pilots: judged.seen, broken: seen.broken, notices: judged.notices.slice(0, 10) }, request);
+    const notices = [...heldNotices(), ...judged.notices].slice(0, 10);
+    return newsOf({ ended: seen.done, running, pilots: judged.seen, broken: seen.broken, notices }, request);
+  }
+
+  function heldNotices(): string[] {
+    for (const [campaign, { untilMs }] of held) if (performance.now() > untilMs) held.delete(campaign);
+    return [...held].map(([campaign, { message }]) => `${campaign}: ${message}`);
   }
 
   async function prepareLaunch(plan: LaunchPlan, progress: (note: string) => void): Promise<PreparedLaunch> {
@@ -234,7 +244,11 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
 
   async function startPilot(request: PilotRequest): Promise<PilotStart> {
     const fit = await fitBeforeMaintenance(profile, request, async (question) => (await certain({ maintenance: question })).maintenance);
-    if (fit.kind === 'wait') return fit;
+    if (fit.kind === 'wait') {
+      held.set(request.campaign, { message: fit.message, untilMs: performance.now() + (fit.retrySeconds + HELD_NOTICE_SECONDS) * 1000 });
+      return fit;
+    }
+    held.delete(request.campaign);
     const walltimeSeconds = fit.walltimeSeconds ?? request.walltimeSeconds;
     const result = await exchange.run({
       submit: [

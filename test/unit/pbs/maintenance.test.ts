@@ -158,9 +158,12 @@ describe('a pilot before a maintenance', () => {
     const until = new Date(end * 1000).toISOString().slice(0, 16).replace('T', ' ');
     expect(held).toMatchObject({ message: expect.stringContaining(`held until ${until} UTC: maintenance reservation M7`) });
     expect(submits()).toBe(0);
+    const look = () => driver.look({ acks: [], pilots: [], waitSeconds: 0 }, new AbortController().signal);
+    expect((await look())?.notices).toContainEqual(expect.stringContaining(`camp-1: held until ${until} UTC`));
     pbs.admin('set', { reservations: [] });
     expect(await start('camp-1.p2')).toMatchObject({ kind: 'started' });
     expect(submits()).toBe(1);
+    expect((await look())?.notices.join()).not.toContain('held until');
     await driver.closeLaunch('camp-1');
   });
 
