@@ -42,8 +42,9 @@ async function warningsOf(spec: CampaignSpec): Promise<string[]> {
 
 function describeSpec(spec: CampaignSpec): string {
   const goal = spec.objectives.map(({ metric, direction }) => `${direction} ${metric}`).join(', ');
+  const known = spec.warmStart === undefined ? '' : ` with ${plural(spec.warmStart.length, 'result')} of earlier campaigns`;
   const budget = Object.entries(spec.budget).map(([name, value]) => `${name} ${value}`);
-  return `${goal} over ${plural(tellingOrder(spec.space).length, 'parameter')}, sampler ${spec.sampler.type}, system ${spec.system.name}, ${budget.length === 0 ? 'no budget limit' : budget.join(', ')}`;
+  return `${goal} over ${plural(tellingOrder(spec.space).length, 'parameter')}, sampler ${spec.sampler.type}${known}, system ${spec.system.name}, ${budget.length === 0 ? 'no budget limit' : budget.join(', ')}`;
 }
 
 export interface RunOptions extends CommonOptions {

@@ -145,7 +145,9 @@ describe('a campaign from the command line', () => {
     const warm = path.join(folder, 'warm-start.jsonl');
     const adopted = await cliJson('adopt', 'plain-1', '--into', path.join(folder, 'plain.yaml'), '-o', warm);
     expect(adopted).toMatchObject({ adopted: 5, trials: 6, skipped: [{ reason: 'did not run to its end', count: 1 }] });
-    expect((await readFile(warm, 'utf8')).trimEnd().split('\n')).toHaveLength(5);
+    const next = path.join(folder, 'warm.yaml');
+    await writeFile(next, `${await readFile(path.join(folder, 'plain.yaml'), 'utf8')}warm_start: ${warm}\n`);
+    expect((await cli('validate', next)).out).toContain('sampler random with 5 results of earlier campaigns');
   });
 
   it('that has spent its budget cannot be resumed: exit 4', async () => {

@@ -254,7 +254,9 @@ describe.runIf(PYTHON)('studies of Optuna', () => {
     expect(told[1]).toEqual(told[0]);
     // The same seed in both storages: the same points.
     expect(told[2]).toEqual(told[0]);
-    expect(told[0]?.map(({ values }) => Number(values.val_accuracy?.toFixed(9)))).toEqual([0.5, 0.51, 0.52, 0.54, 0.56, 0.57, 0.58, 0.59, 0.6, 0.61]);
+    expect(told[0]?.map(({ values }) => Number(values.val_accuracy?.toFixed(9)))).toEqual([
+      0.5, 0.51, 0.52, 0.54, 0.56, 0.57, 0.58, 0.59, 0.6, 0.61,
+    ]);
     expect(told[0]?.every(({ params }) => [32, 64, 128, 256].includes(params.batch_size as number) && params.solver === 'adam')).toBe(true);
     expect(told[0]?.some(({ params }) => params.activation === 'relu' && typeof params.dropout === 'number')).toBe(true);
   });
