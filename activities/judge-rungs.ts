@@ -2,6 +2,7 @@ import { ApplicationFailure } from '@temporalio/activity';
 import type { Promotion, PruneVerdict } from '../src/search/pruning/question.ts';
 import { withHeartbeat } from './heartbeat.ts';
 import { type SearchThread, SearchThreadLost } from './search-thread.ts';
+import type { SuggestState } from './suggest.ts';
 import type { TableCache } from './table-cache.ts';
 
 export interface RungQuestion {
@@ -10,6 +11,8 @@ export interface RungQuestion {
   readonly tableVersion: number;
   /** Trial number → highest rung at which it was let through. */
   readonly decided: Readonly<Record<number, number>>;
+  /** What the campaign carries for its proposers: a pruner that shares the sampler's model begins with it. */
+  readonly state?: SuggestState;
 }
 
 export interface RungAnswer {
@@ -24,7 +27,16 @@ export function createJudgeRungs(tables: TableCache, thread: SearchThread) {
       const { spec, rows } = await tables.read(question.campaign, question.chain, question.tableVersion);
       const objective = spec.objectives[0];
       if (spec.pruner === undefined || objective === undefined) return { verdicts: [], promotions: [] };
-      const request = { pruner: spec.pruner, objective, space: spec.space, decided: question.decided, seed: spec.seed };
+      const request = {
+        pruner: spec.pruner,
+        objective,
+        space: spec.space,
+        decided: question.decided,
+        seed: spec.seed,
+        ...(spec.sampler.initialPoints === undefined ? {} : { initialPoints: spec.sampler.initialPoints }),
+        ...(spec.budget.trials === undefined ? {} : { budgetTrials: spec.budget.trials }),
+        ...(question.state?.sampler === undefined ? {} : { samplerState: question.state.sampler }),
+      };
       try {
         return await thread.judge({ kind: 'judge', request }, question.chain, rows);
       } catch (error) {

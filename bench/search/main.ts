@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { digestOfSearch } from './code-digest.ts';
 import { holdfast, OptunaPeer, optunaPython } from './optimisers.ts';
 import { type RunRecord, report } from './report.ts';
 import { simulate } from './simulate.ts';
@@ -37,17 +37,6 @@ const list = (text: string | undefined): string[] => (text ?? '').split(',').fil
 const cacheFolder = join(root, '.cache/bench-search');
 const cacheFile = join(cacheFolder, 'runs.jsonl');
 mkdirSync(cacheFolder, { recursive: true });
-
-/** Digest of our samplers as they run here. */
-function codeOf(): string {
-  const folder = join(import.meta.dirname, '../../src');
-  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((f) => f.endsWith('.js') && /^(search|domain)/.test(f) && !f.includes('pruning'))
-    .sort();
-  const hash = createHash('sha256');
-  for (const file of files) hash.update(readFileSync(join(folder, file)));
-  return hash.digest('hex').slice(0, 12);
-}
 
 /** The longest run of each key. */
 function cached(): Map<string, RunRecord> {
@@ -100,7 +89,7 @@ const firstSeed = Number(args['first-seed']);
 const seeds = Array.from({ length: Number(args.seeds) }, (_, i) => firstSeed + i);
 const records: RunRecord[] = [];
 const known = cached();
-const code = args.code ?? codeOf();
+const code = args.code ?? digestOfSearch({ withoutPruning: true });
 
 // Seeds outermost: whenever the bench is stopped, what it has is paired.
 for (const seed of seeds)

@@ -24,10 +24,10 @@ interface ReportOptions {
 }
 
 const BUDGETS = [24, 50, 100, 200];
-const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;
+export const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;
 
 /** 95 % interval of the mean by 1,000 bootstrap samples over tasks-and-seeds. */
-function interval(xs: readonly number[]): [number, number] {
+export function interval(xs: readonly number[]): [number, number] {
   const stream = streamAt(1, 'bootstrap', xs.length);
   const means = Array.from({ length: 1000 }, () => mean(xs.map(() => xs[stream.integer(xs.length)] as number))).sort((a, b) => a - b);
   return [means[24] as number, means[974] as number];

@@ -2,7 +2,7 @@ import type { Objective } from '../domain/campaign.ts';
 import type { TrialRow } from '../domain/trial.ts';
 import { lossesOf, marginsOf, pendingTrials, violationOf } from './losses.ts';
 import { type PartialResults, partialResults } from './partial.ts';
-import { curveOf } from './pruning/curves.ts';
+import { curveOf, gainsAhead } from './pruning/curves.ts';
 import type { SuggestRequest } from './sampler.ts';
 import { type Codes, type CompiledSpace, codesOf } from './space.ts';
 
@@ -33,21 +33,7 @@ export function extrapolated(objective: Objective, trials: readonly TrialRow[]):
   const curves = trials
     .filter((t) => t.state !== 'cancelled' && t.curve?.length)
     .map((trial) => ({ trial, curve: curveOf(objective, trial) }));
-  const byStep = curves.map(({ curve }) => new Map(curve.map((p) => [p.step, p.loss])));
-  const steps = [...new Set(curves.flatMap(({ curve }) => curve.map((p) => p.step)))].sort((a, b) => a - b);
-  /** Gain still to come from each step on, summed from the last stretch backwards. */
-  const ahead = new Map<number, number>();
-  let sum = 0;
-  for (let i = steps.length - 1; i >= 0; i--) {
-    const [from, to] = [steps[i] as number, steps[i + 1]];
-    const gains = byStep.flatMap((losses) => {
-      const [a, b] = [losses.get(from), to === undefined ? undefined : losses.get(to)];
-      return a !== undefined && b !== undefined && Number.isFinite(a - b) ? [a - b] : [];
-    });
-    gains.sort((a, b) => a - b);
-    sum += Math.max(0, gains[Math.floor(gains.length / 2)] ?? 0);
-    ahead.set(from, sum);
-  }
+  const ahead = gainsAhead(curves.map(({ curve }) => curve));
   for (const { trial, curve } of curves) {
     const last = curve[curve.length - 1];
     if (trial.state === 'pruned' && last && Number.isFinite(last.loss)) out.set(trial.number, last.loss - (ahead.get(last.step) ?? 0));
@@ -57,7 +43,7 @@ export function extrapolated(objective: Objective, trials: readonly TrialRow[]):
 
 /** Reads the table, in the order of trial numbers. `lossOf` may replace the first objective's loss, e.g. by a scalarisation of several. */
 export function observe(
-  { trials, objectives, metricConstraints }: SuggestRequest,
+  { trials, objectives, metricConstraints, maxSteps }: SuggestRequest,
   compiled: CompiledSpace,
   lossOf: (losses: readonly number[]) => number = (losses) => losses[0] as number,
 ): Observations {
@@ -88,6 +74,6 @@ export function observe(
     margins,
     finite,
     pending: pendingTrials(trials).map((t) => codesOf(compiled, t.params)),
-    partial: partialResults(objectives, trials, compiled),
+    partial: partialResults(objectives, trials, compiled, maxSteps),
   };
 }

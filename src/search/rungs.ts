@@ -9,8 +9,8 @@ export function rungsOf(pruner: PrunerConfig | undefined): number[] {
   return [...new Set(rungs)];
 }
 
-/** In successive halving's promoting form every trial first trains to the lowest rung only; undefined for everything else. */
+/** Where every trial pauses first, in successive halving's promoting form and in freeze–thaw: at the lowest rung. Undefined for everything else. */
 export function firstPause(pruner: PrunerConfig | undefined): number | undefined {
-  if (pruner?.type !== 'asha' || pruner.options.form !== 'promote') return undefined;
-  return rungsOf(pruner)[0];
+  const pauses = pruner?.type === 'freeze_thaw' || (pruner?.type === 'asha' && pruner.options.form === 'promote');
+  return pauses ? rungsOf(pruner)[0] : undefined;
 }

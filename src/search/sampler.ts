@@ -24,6 +24,8 @@ export interface SuggestRequest {
   /** Trials in flight at most. */
   readonly parallelism?: number;
   readonly initialPoints?: number;
+  /** Steps of a whole training, where trials may be stopped early. */
+  readonly maxSteps?: number;
   readonly options: Readonly<Record<string, unknown>>;
   /** Points may repeat ones that were run. Default: never, until the space is exhausted. */
   readonly allowDuplicates?: boolean;

@@ -106,11 +106,13 @@ const sampler = z.union([
 /** Early stopping; further keys are the pruner's own options (src/search/pruning/registry.ts lists them). */
 const pruner = z.looseObject({
   type: text(),
-  min_steps: positiveInteger().default(1).meta({ description: 'First step (epoch) at which trials are compared' }),
+  min_steps: positiveInteger()
+    .exactOptional()
+    .meta({ description: 'First step (epoch) at which trials are compared; absent: 1, freeze_thaw: a thirteenth of max_steps' }),
   max_steps: positiveInteger().meta({ description: 'Steps of a whole training' }),
   reduction_factor: number(z.number().gt(1))
-    .default(3)
-    .meta({ description: 'Of so many trials at a step one goes on; also the factor between steps' }),
+    .exactOptional()
+    .meta({ description: 'Of so many trials at a step one goes on; also the factor between steps; absent: 3, freeze_thaw: 2' }),
 });
 
 const experiment = section({ name: text().exactOptional(), description: text().exactOptional(), tags: z.array(text()).exactOptional() });

@@ -44,13 +44,16 @@ const PRUNER_KEYS = ['type', 'min_steps', 'max_steps', 'reduction_factor'];
 
 export function admitPruner(section: Sections['pruner'], problems: Problem[]): PrunerConfig | undefined {
   if (section === undefined) return undefined;
-  const { type, min_steps: minSteps, max_steps: maxSteps, reduction_factor: reductionFactor, ...rest } = section;
+  const { type, min_steps: givenSteps, max_steps: maxSteps, reduction_factor: givenFactor, ...rest } = section;
   const entry = Object.hasOwn(PRUNERS, type) ? PRUNERS[type] : undefined;
   if (entry === undefined) {
     const known = Object.keys(PRUNERS);
     problems.push({ path: ['pruner', 'type'], what: `is "${type}", but must be one of ${known.join(', ')}`, ...nearOnly(type, known) });
     return undefined;
   }
+  const defaults = entry.defaults?.(maxSteps) ?? { minSteps: 1, reductionFactor: 3 };
+  const minSteps = givenSteps ?? defaults.minSteps;
+  const reductionFactor = givenFactor ?? defaults.reductionFactor;
   if (minSteps >= maxSteps) problems.push({ path: ['pruner', 'min_steps'], what: `${minSteps} is not below max_steps ${maxSteps}` });
   const options = admitOptions(entry.options, rest, ['pruner'], PRUNER_KEYS, problems);
   return { type, minSteps, maxSteps, reductionFactor, options };

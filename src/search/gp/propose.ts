@@ -4,6 +4,7 @@ import type { Observations } from '../observations.ts';
 import { streamAt } from '../random-stream.ts';
 import { type Codes, type CompiledSpace, codesOf, keyOf, pointOf, satisfies } from '../space.ts';
 import { type Acquisition, type Found, hasContinuous, hunt } from './acquire.ts';
+import { fitToCurves } from './curve-fit.ts';
 import { chances, conditionModel, type Feasibility, successModel } from './feasibility.ts';
 import { type FeatureMap, featureMap, featuresOf } from './features.ts';
 import { defaultPriors, fitHyperparameters, priorMean } from './fit.ts';
@@ -58,7 +59,7 @@ export function proposeByGp(task: Proposal): { suggestions: Suggestion[]; state:
   // With early stopping every report is a row; without, the ends are.
   const codes = partial?.codes ?? ended;
   const losses = warpLosses(partial?.losses ?? measured.map((i) => seen.measured[i] as number));
-  const { hyper, fittedAt } = fitted(task, map, codes, losses);
+  const { hyper, fittedAt } = partial ? fitToCurves(map, partial, losses, task.state) : fitted(task, map, codes, losses);
   const rows = region || codes.length > 2 * NEAREST ? nearest(map, hyper, codes, losses) : codes.map((_, i) => i);
   const known = rows.map((i) => codes[i] as Codes);
   const pending = seen.pending.slice(-MOST_FANTASIES);

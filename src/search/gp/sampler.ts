@@ -25,7 +25,7 @@ const LEAST_RESULTS = 5;
 const LARGEST_DESIGN = 16;
 
 /** Size of the design before the model speaks. */
-export function designSize(request: SuggestRequest, compiled: CompiledSpace): number {
+export function designSize(request: Pick<SuggestRequest, 'initialPoints'>, compiled: CompiledSpace): number {
   const free = compiled.dimensions.filter((d) => d.kind !== 'constant').length;
   return request.initialPoints ?? Math.min(LARGEST_DESIGN, 2 * free + 2);
 }

@@ -10,6 +10,28 @@ export function curveOf(objective: Objective, trial: TrialRow): { step: number; 
 }
 
 /**
+ * Loss still to be gained from each reported step to the last one: medians over the trials that were at both ends of a stretch between steps, summed from the
+ * last stretch backwards. Never negative: trainings that get worse are not the rule.
+ */
+export function gainsAhead(curves: readonly (readonly { readonly step: number; readonly loss: number }[])[]): Map<number, number> {
+  const byStep = curves.map((curve) => new Map(curve.map((p) => [p.step, p.loss])));
+  const steps = [...new Set(curves.flatMap((curve) => curve.map((p) => p.step)))].sort((a, b) => a - b);
+  const ahead = new Map<number, number>();
+  let sum = 0;
+  for (let i = steps.length - 1; i >= 0; i--) {
+    const [from, to] = [steps[i] as number, steps[i + 1]];
+    const gains = byStep.flatMap((losses) => {
+      const [a, b] = [losses.get(from), to === undefined ? undefined : losses.get(to)];
+      return a !== undefined && b !== undefined && Number.isFinite(a - b) ? [a - b] : [];
+    });
+    gains.sort((a, b) => a - b);
+    sum += Math.max(0, gains[Math.floor(gains.length / 2)] ?? 0);
+    ahead.set(from, sum);
+  }
+  return ahead;
+}
+
+/**
  * Loss of a trial at a rung: of its first report at or after that step, or of its best report until then where the objective is the best of the curve.
  * Undefined before the trial gets there.
  */

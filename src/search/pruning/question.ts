@@ -2,6 +2,7 @@ import type { Objective, PrunerConfig } from '../../domain/campaign.ts';
 import type { Space } from '../../domain/space.ts';
 import type { TrialRow } from '../../domain/trial.ts';
 import type { OptionTable } from '../options.ts';
+import type { SamplerState } from '../sampler.ts';
 
 /** What a pruner is asked: pure data, so that the campaign decides once and a replay decides the same. */
 export interface PruneQuestion {
@@ -13,6 +14,11 @@ export interface PruneQuestion {
   /** Trial number → highest rung at which it was let through. A rung is judged once, by what was known then. */
   readonly decided: Readonly<Record<number, number>>;
   readonly seed: number;
+  /** Points before a model is used, and trials in all, where the campaign says so. */
+  readonly initialPoints?: number;
+  /** What the campaign's sampler carries, for pruners that share its model. */
+  readonly samplerState?: SamplerState;
+  readonly budgetTrials?: number;
 }
 
 export interface PruneVerdict {
@@ -42,4 +48,8 @@ export interface PrunerEntry {
   readonly promote?: (question: PruneQuestion) => readonly Promotion[];
   /** Needs every report of a running trial, not those at rungs only. */
   readonly needsWholeCurve: boolean;
+  /** Steps between rungs that it wants to hear of too. */
+  readonly reportsAt?: (pruner: PrunerConfig) => readonly number[];
+  /** First rung and factor between rungs where the file is silent; absent: 1 and 3. */
+  readonly defaults?: (maxSteps: number) => { readonly minSteps: number; readonly reductionFactor: number };
 }

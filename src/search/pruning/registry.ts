@@ -1,10 +1,12 @@
 import { medianPruner, patiencePruner, percentileRulePruner } from './curve-rules.ts';
+import { freezeThawPruner } from './freeze-thaw.ts';
 import { ashaPruner, hyperbandPruner } from './halving.ts';
 import type { PrunerEntry } from './question.ts';
 
 /** Every pruner by the name that `pruner.type` of a campaign file gives it. */
 export const PRUNERS: Readonly<Record<string, PrunerEntry>> = {
   asha: ashaPruner,
+  freeze_thaw: freezeThawPruner,
   hyperband: hyperbandPruner,
   median: medianPruner,
   percentile: percentileRulePruner,

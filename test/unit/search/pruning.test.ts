@@ -170,7 +170,7 @@ test('rungs go from the least to the most steps by the factor', () => {
 });
 
 test('an unknown pruner or option is refused', () => {
-  expect(() => prunerEntry('asja')).toThrow(/Known: asha, hyperband, median, patience, percentile/);
+  expect(() => prunerEntry('asja')).toThrow(/Known: asha, freeze_thaw, hyperband, median, patience, percentile/);
   expect(() => prunerEntry('asha').judge(ask([], pruner({ forms: 1 })))).toThrow(/pruner\.forms is not an option/);
 });
 

@@ -169,6 +169,12 @@ const EFFECTS: readonly (readonly [line: string, select: (spec: CampaignSpec) =>
     (s) => s.pruner,
     { type: 'median', minSteps: 2, maxSteps: 30, reductionFactor: 2, options: {} },
   ],
+  ['pruner: {type: asha, max_steps: 30}', (s) => s.pruner, { type: 'asha', minSteps: 1, maxSteps: 30, reductionFactor: 3, options: {} }],
+  [
+    'pruner: {type: freeze_thaw, max_steps: 52}',
+    (s) => s.pruner,
+    { type: 'freeze_thaw', minSteps: 4, maxSteps: 52, reductionFactor: 2, options: {} },
+  ],
   [
     'llm: {base_url: "https://a.example/v1", model: m, fallback: [{model: n}, {base_url: "https://b.example/v1", model: o, api_key: "env:B"}]}',
     (s) => [s.llm?.baseUrl, s.llm?.model, s.llm?.options.fallback],
