@@ -377,6 +377,31 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a Globus Compute system', () => {
     await expect(look()).resolves.toBeDefined();
   });
 
+  it('asks one question a look for several campaigns together', async () => {
+    const names = ['together-1', 'together-2', 'together-3'];
+    const driver = rig.restart({
+      stateDirectory: join(rig.folder, 'state-together'),
+      times: { health: 3_600, lossCheck: 3_600, control: 60 },
+    });
+    for (const name of names) await driver.prepareLaunch(rig.plan(name), () => undefined);
+    rig.endpoint.setOnline(false);
+    for (const name of names) await driver.send(offers(name, 3));
+    const look = () => driver.look({ acks: [], pilots: [], waitSeconds: 0 }, new AbortController().signal);
+    await look();
+    const from = rig.service.exchanges.length;
+    await look();
+    const asked = rig.service.exchanges.slice(from);
+    expect(asked.map(({ path }) => path)).toEqual(['/v2/batch_status']);
+    expect(asked.map(({ body }) => (body as { task_ids: string[] }).task_ids.length)).toEqual([9]);
+    rig.endpoint.setOnline(true);
+    const ended = await lookUntil(
+      () => driver,
+      (records) => records.length >= 9,
+    );
+    expect(ended.filter(({ status }) => status === 'completed')).toHaveLength(9);
+    for (const name of names) await driver.closeLaunch(name);
+  });
+
   it('asks one question a look for a hundred trials, and a restarted worker asks the same', async () => {
     rig.endpoint.setOnline(true);
     await rig.driver.prepareLaunch(rig.plan('hundred'), () => undefined);

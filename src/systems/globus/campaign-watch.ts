@@ -23,12 +23,30 @@ export function newWatch(): CampaignWatch {
   return { sights: new Map(), health: unknownHealth(), scoutedAt: performance.now() };
 }
 
+/** Answers of one status request that was made for several campaigns together. */
+export interface AskedTasks {
+  readonly ids: ReadonlySet<string>;
+  /** Absent: the service does not know it. */
+  readonly found: ReadonlyMap<string, GlobusTask>;
+}
+
+/** The tasks of a campaign that a look asks about. */
+export function taskIds(facts: CampaignFacts, watch: CampaignWatch): Set<string> {
+  const live = Object.values(facts.attempts).filter((attempt) => attempt.ended === undefined);
+  const ids = new Set(live.flatMap((attempt) => attempt.tasks));
+  if (watch.scout) ids.add(watch.scout.id);
+  if (watch.stopping) ids.add(watch.stopping.id);
+  return ids;
+}
+
 export interface CampaignLook {
   readonly facts: CampaignFacts;
   readonly watch: CampaignWatch;
   readonly target: TaskTarget;
   readonly times: DriverTimes;
   readonly signal?: AbortSignal;
+  /** What was asked for all campaigns at once; the rest is asked here. */
+  readonly asked?: AskedTasks;
   readonly context: SubmitContext;
 }
 
@@ -37,15 +55,12 @@ const SETTLING_SUBMITS = 5;
 /** Done records that are moved aside by one task. */
 const COLLECT_BATCH = 50;
 
-/** One look at one campaign: one status request for all its tasks, and what follows from it. */
+/** One look at one campaign: the states of all its tasks, and what follows from them. */
 export async function lookAtCampaign(look: CampaignLook): Promise<void> {
-  const { facts, watch, target, signal } = look;
+  const { facts, watch } = look;
   if (facts.intent !== undefined) await settleIntent(look.context);
-  const live = Object.values(facts.attempts).filter((attempt) => attempt.ended === undefined);
-  const ids = new Set(live.flatMap((attempt) => attempt.tasks));
-  if (watch.scout) ids.add(watch.scout.id);
-  if (watch.stopping) ids.add(watch.stopping.id);
-  const tasks = ids.size === 0 ? new Map<string, GlobusTask>() : await target.client.tasks([...ids], signal);
+  const ids = taskIds(facts, watch);
+  const tasks = await statesOf(look, ids);
   for (const answer of takeInTasks(facts, tasks, watch.sights)) {
     if (answer.state === 'ended') await keepFiles(facts.localDirectory, answer.record, answer.files);
   }
@@ -59,6 +74,17 @@ export async function lookAtCampaign(look: CampaignLook): Promise<void> {
   await sendStops(look);
   await sendScout(look);
   await moveCollected(look);
+}
+
+/** States of tasks: from the common answer, and for what came up since then by a request of its own. */
+async function statesOf({ target, asked, signal }: CampaignLook, ids: ReadonlySet<string>): Promise<Map<string, GlobusTask>> {
+  const rest = [...ids].filter((id) => !asked?.ids.has(id));
+  const states = rest.length === 0 ? new Map<string, GlobusTask>() : await target.client.tasks(rest, signal);
+  for (const id of ids) {
+    const known = asked?.found.get(id);
+    if (known !== undefined) states.set(id, known);
+  }
+  return states;
 }
 
 async function checkEndpoint({ facts, watch, target, times, signal }: CampaignLook): Promise<void> {

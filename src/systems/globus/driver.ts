@@ -11,10 +11,19 @@ import {
   type SystemOrder,
 } from '../driver.ts';
 import { aliveAnswer, stopAnswer } from './answers.ts';
-import { AUTH_METHODS } from './authorizer.ts';
+import { AUTH_METHODS, type AuthMethod } from './authorizer.ts';
 import type { CampaignFacts } from './campaign-facts.ts';
 import { factsStore } from './campaign-facts.ts';
-import { type CampaignLook, type CampaignWatch, lookAtCampaign, newWatch, sendStops, watchNotices } from './campaign-watch.ts';
+import {
+  type AskedTasks,
+  type CampaignLook,
+  type CampaignWatch,
+  lookAtCampaign,
+  newWatch,
+  sendStops,
+  taskIds,
+  watchNotices,
+} from './campaign-watch.ts';
 import { collectFiles } from './collect-files.ts';
 import { connect } from './connection.ts';
 import { type ControlOptions, control, submitControl, type TaskTarget } from './control-tasks.ts';
@@ -181,8 +190,9 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
       if (facts) await alone(campaign, () => acknowledge(facts, nameOf(name)));
     }
     const notices: string[] = [];
+    const asked = await askTogether(signal);
     for (const facts of [...campaigns.values()]) {
-      await alone(facts.campaign, () => lookAtCampaign(campaignLook(facts, signal)));
+      await alone(facts.campaign, () => lookAtCampaign({ ...campaignLook(facts, signal), ...asked.get(facts.authMethod) }));
       notices.push(...watchNotices(facts, watchOf(facts.campaign)));
     }
     notices.unshift(...(await loginNotices()));
@@ -196,6 +206,22 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
       .digest('hex');
     if (ended.length === 0 && cursor === request.cursor) return undefined;
     return { cursor, ended, running, pilots: [], broken: [], notices: notices.slice(0, 10) };
+  }
+
+  /** One status request for the pending tasks of all campaigns, for each login that they use. */
+  async function askTogether(signal: AbortSignal): Promise<Map<AuthMethod, { readonly asked: AskedTasks }>> {
+    const idsOf = new Map<AuthMethod, Set<string>>();
+    for (const facts of campaigns.values()) {
+      const ids = idsOf.get(facts.authMethod) ?? new Set<string>();
+      for (const id of taskIds(facts, watchOf(facts.campaign))) ids.add(id);
+      idsOf.set(facts.authMethod, ids);
+    }
+    const answers = new Map<AuthMethod, { readonly asked: AskedTasks }>();
+    for (const [method, ids] of idsOf) {
+      if (ids.size === 0) continue;
+      answers.set(method, { asked: { ids, found: await connection.client(method).tasks([...ids], signal) } });
+    }
+    return answers;
   }
 
   /** A login that ends soon, told while there is time; looked at once an hour. */
