@@ -111,7 +111,7 @@ export const WRONG_FILES: readonly WrongFile[] = [
     title: 'an unknown key without a likely meaning',
     change: [['budget:', 'zzz: 3\nbudget:']],
     told: [
-      'zzz: is not a key here (c.yaml:13:1). Known: version, name, description, tags, experiment, system, globus_compute, objective, metric_constraints, search_space, constraints, sampler, pruner, llm, warm_start, enqueue, allow_duplicates, training, data, budget, stop, concurrency, ramp, spacing, limits, retries, working_dirs.',
+      'zzz: is not a key here (c.yaml:13:1). Known: version, name, description, tags, experiment, system, globus_compute, objective, metric_constraints, search_space, constraints, sampler, pruner, llm, warm_start, enqueue, allow_duplicates, training, deploy, data, budget, stop, concurrency, ramp, spacing, limits, retries, working_dirs.',
     ],
   },
   {
