@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -44,7 +45,11 @@ describe('the proxy of a service', () => {
   });
 });
 
-describe('a client behind a proxy', () => {
+/** Makes the certificate of the service behind the proxy. */
+const HAS_OPENSSL = spawnSync('openssl', ['version']).status === 0;
+if (!HAS_OPENSSL) console.warn('the tests of a proxy are skipped: no openssl here');
+
+describe.skipIf(!HAS_OPENSSL)('a client behind a proxy', () => {
   const HOST = 'services.holdfast.test';
   let service: GlobusStandIn;
   let proxy: ConnectProxy;
