@@ -3,7 +3,7 @@ import path from 'node:path';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { describe, expect, it } from 'vitest';
 import { packageRoot } from '../../src/package-root.ts';
-import { startEngine } from '../support/engine.ts';
+import { type Engine, startEngine } from '../support/engine.ts';
 import { createScriptedDriver } from '../support/scripted-driver.ts';
 
 /**
@@ -42,23 +42,39 @@ describe.runIf(NAME !== undefined)('recording golden histories', () => {
     await handle.executeUpdate('enqueue', { args: [{ x: 0.5 }] });
     await handle.signal('resume');
     await handle.result();
-    const folder = path.join(packageRoot(), 'test', 'replay', 'histories');
-    mkdirSync(folder, { recursive: true });
     for (const [file, workflowId] of [
       [`${NAME}-campaign`, id],
       [`${NAME}-trial`, `${id}/trial-0001`],
       [`${NAME}-trial-retried`, `${id}/trial-0003`],
       [`${NAME}-system`, 'system/local'],
     ] as const) {
-      const history = await engine.client.workflow.getHandle(workflowId).fetchHistory();
-      const text = JSON.stringify(JSON.parse(historyToJSON(history)), (key, value) => {
-        if (key === 'identity' || key === 'sdkName') return 'worker';
-        // Sticky queues are named after process and computer.
-        return key === 'name' && /^\d+@/.test(String(value)) ? 'sticky' : value;
-      });
-      expect(text).toContain('EVENT_TYPE_WORKFLOW_EXECUTION_STARTED');
-      writeFileSync(path.join(folder, `${file}.json`), `${text}\n`);
+      await keep(engine, workflowId, file);
     }
     await engine.close();
   });
+
+  it('keeps a scheduled health check', async () => {
+    const engine = await startEngine();
+    const { driver } = createScriptedDriver('globus-compute');
+    const health = async () => [{ id: 'TS8', title: 'endpoint online', about: 'e', status: 'fail' as const, found: 'offline' }];
+    await engine.startWorker({ 'globus-compute': { ...driver, health } });
+    const id = 'health/globus-compute-golden';
+    const args = [{ system: 'globus-compute', patienceSeconds: 60 }];
+    await engine.client.workflow.execute('systemHealth', { taskQueue: 'holdfast', workflowId: id, args });
+    await keep(engine, id, `${NAME}-health`);
+    await engine.close();
+  });
 });
+
+async function keep(engine: Engine, workflowId: string, file: string): Promise<void> {
+  const folder = path.join(packageRoot(), 'test', 'replay', 'histories');
+  mkdirSync(folder, { recursive: true });
+  const history = await engine.client.workflow.getHandle(workflowId).fetchHistory();
+  const text = JSON.stringify(JSON.parse(historyToJSON(history)), (key, value) => {
+    if (key === 'identity' || key === 'sdkName') return 'worker';
+    // Sticky queues are named after process and computer.
+    return key === 'name' && /^\d+@/.test(String(value)) ? 'sticky' : value;
+  });
+  expect(text).toContain('EVENT_TYPE_WORKFLOW_EXECUTION_STARTED');
+  writeFileSync(path.join(folder, `${file}.json`), `${text}\n`);
+}

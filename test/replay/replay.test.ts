@@ -14,7 +14,7 @@ function workflowIdOf(history: { events: { workflowExecutionStartedEventAttribut
 
 describe('golden histories', () => {
   it('there are some of each workflow', () => {
-    for (const kind of ['campaign', 'trial', 'system']) expect(files.some((name) => name.includes(`-${kind}`))).toBe(true);
+    for (const kind of ['campaign', 'trial', 'system', 'health']) expect(files.some((name) => name.includes(`-${kind}`))).toBe(true);
   });
 
   it.each(files)('%s still replays', async (name) => {
