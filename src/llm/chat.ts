@@ -2,9 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI from 'openai';
 import type { ChatCompletion, ChatCompletionMessageParam } from 'openai/resources/chat/completions';
 import { DriverError } from '../systems/driver.ts';
-import { userAgent } from '../systems/globus/environment.ts';
+import { type Environment, userAgent } from '../systems/globus/environment.ts';
 import type { KeySource } from './credentials.ts';
 import type { LlmOptions, ResponseFormat, Target } from './options.ts';
+import { fetchFor } from './proxied-fetch.ts';
 import { judgeStatus, type ServiceFailure } from './service-failures.ts';
 import { toolDefinitions } from './tools.ts';
 
@@ -55,6 +56,8 @@ export interface ChatDeps {
   readonly meter: Meter;
   readonly tell: (message: string) => void;
   readonly signal?: AbortSignal;
+  /** For HTTPS_PROXY and NO_PROXY; absent: straight. */
+  readonly env?: Environment;
   /** Seconds of the first pause after a refusal that may pass; doubled each time. Default 1. */
   readonly pauseSeconds?: number;
 }
@@ -121,7 +124,15 @@ export async function ask(question: ChatQuestion, deps: ChatDeps): Promise<ChatE
 type Once = Pick<Extract<ChatEnd, { kind: 'answer' }>, 'text' | 'toolCalls' | 'message'> | ServiceFailure;
 
 async function once({ target, messages, schema, options }: ChatQuestion, abilities: Abilities, key: string, deps: ChatDeps): Promise<Once> {
+  let reach: typeof fetch;
+  try {
+    reach = fetchFor(target.baseUrl, deps.env ?? {});
+  } catch (error) {
+    if (!(error instanceof DriverError)) throw error;
+    return { remedy: 'next', message: error.message };
+  }
   const client = new OpenAI({
+    fetch: reach,
     baseURL: target.baseUrl,
     apiKey: key,
     maxRetries: 0,

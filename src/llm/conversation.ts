@@ -92,6 +92,7 @@ async function converse(talk: Talk, target: Target, known: Abilities, notes: rea
       {
         keys,
         meter: talk.meter,
+        env: deps.env,
         tell: (message) => events.push({ kind: 'asked_again', message }),
         ...(deps.signal ? { signal: deps.signal } : {}),
         ...(deps.pauseSeconds === undefined ? {} : { pauseSeconds: deps.pauseSeconds }),

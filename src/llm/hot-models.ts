@@ -3,6 +3,7 @@ import { DriverError } from '../systems/driver.ts';
 import { type Environment, userAgent } from '../systems/globus/environment.ts';
 import { keySource } from './credentials.ts';
 import type { GlobusLogin, Target } from './options.ts';
+import { fetchFor } from './proxied-fetch.ts';
 
 /** A list of loaded models is not worth a longer wait: without it the profile's order stands. */
 const LONGEST_WAIT_SECONDS = 5;
@@ -65,7 +66,7 @@ async function loadedModels(
   try {
     const key = await keySource(target.apiKey, globus, env).key();
     const wait = AbortSignal.timeout(LONGEST_WAIT_SECONDS * 1000);
-    const answer = await fetch(url, {
+    const answer = await fetchFor(url, env)(url, {
       headers: { authorization: `Bearer ${key}`, 'user-agent': userAgent(), accept: 'application/json' },
       redirect: 'error',
       signal: signal === undefined ? wait : AbortSignal.any([signal, wait]),
