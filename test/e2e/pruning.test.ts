@@ -64,6 +64,21 @@ describe('early stopping, on the real agent', () => {
     expect(status.savedHours).toBeGreaterThan(0);
   });
 
+  it('freeze_thaw: what the model expects most of goes on from its checkpoint, and the campaign ends by itself', async () => {
+    await engine.run(spec('thaw.log', 0.05, { type: 'freeze_thaw', min_steps: 2 }), 'thaw');
+    const { rows } = await engine.client.workflow.getHandle('thaw').query(trialsQuery);
+    const epochs = readFileSync(path.join(engine.folder, 'thaw.log'), 'utf8').trim().split('\n');
+    expect(new Set(epochs).size).toBe(epochs.length);
+    expect(rows).toHaveLength(12);
+    const whole = rows.filter((row) => row.step === 9);
+    expect(whole.length).toBeGreaterThan(0);
+    expect(whole.every((row) => row.state === 'completed' && row.attempts === 3)).toBe(true);
+    // Rungs 2, 6, 9: the best end is at 0.3, and somebody near it was taken to the end.
+    const nearest = Math.min(...rows.map((row) => Math.abs(Number(row.params.x) - 0.3)));
+    expect(Math.min(...whole.map((row) => Math.abs(Number(row.params.x) - 0.3)))).toBeLessThan(nearest + 0.1);
+    expect(epochs.length).toBeLessThan(12 * 9);
+  });
+
   it('a trial that is not among the best of its rung is ended while it trains', async () => {
     await engine.run(spec('stop.log', 0.6, { type: 'asha', min_results: 4 }), 'stop');
     const { rows } = await engine.client.workflow.getHandle('stop').query(trialsQuery);

@@ -38,6 +38,10 @@ export interface FaultReport {
   readonly seconds: number;
 }
 
+/** A campaign that no pilot of which got through is left in peace after this many looks; then its trial must end within the time. */
+const FAULTY_LOOKS = 250;
+const CALM_SECONDS = 120;
+
 function randomNumbers(seed: number): (below: number) => number {
   let state = seed | 1;
   return (below) => {
@@ -230,23 +234,29 @@ async function oneCampaign(
   let ended: DoneRecord | undefined;
   let number = 0;
   let pilot: { name: string; state: PilotSeen['state'] } | undefined;
+  let calmSince: number | undefined;
   for (let looks = 0; ended === undefined; looks += 1) {
-    if (looks > 250) {
-      report.lost.push(`${campaign}: no end after ${looks} looks; ${evidence(pbs, prepared.directory)}`);
+    if (looks > FAULTY_LOOKS && calmSince === undefined) {
+      pbs.plan([]);
+      cut.next = undefined;
+      calmSince = performance.now();
+    }
+    if (calmSince !== undefined && performance.now() - calmSince > CALM_SECONDS * 1000) {
+      report.lost.push(`${campaign}: no end ${CALM_SECONDS} s after its last fault; ${evidence(pbs, prepared.directory)}`);
       return;
     }
     if (pilot === undefined || pilot.state === 'ended') {
       number += 1;
       const name = `${campaign}.p${number}`;
       report.pilots += 1;
-      apply('start');
+      if (calmSince === undefined) apply('start');
       const start = await insist('start', () => driver.startPilot({ pilot: name, campaign }));
       // An injected status 1 is a refusal (usage); a person mends its cause and the next pilot is asked for.
       pilot =
         start.kind === 'wait' || start.kind === 'refused' ? undefined : { name, state: start.kind === 'started' ? 'queued' : 'unknown' };
       if (pilot === undefined) await sleep(100);
     }
-    if (looks % 3 === 0) apply('look');
+    if (looks % 3 === 0 && calmSince === undefined) apply('look');
     const pilots = pilot === undefined ? [] : [{ pilot: pilot.name, campaign }];
     const seen = await insist('look', () => driver.look({ acks: [], pilots, waitSeconds: 0 }, new AbortController().signal));
     ended = seen?.ended.find((record) => record.campaign === campaign);
