@@ -1093,7 +1093,7 @@ class Attempt:
         problem = verdict.problem
         results = read_results(os.path.join(self.folder, "results.json")).record
         curve = thin(self.reports.curve, MAX_CURVE, set(self.launch.report_steps))
-        return {
+        record = {
             "version": VERSION,
             "campaign": self.launch.campaign,
             "trial": self.trial,
@@ -1116,7 +1116,11 @@ class Attempt:
             "has_checkpoint": has_checkpoint(self.folder),
             "directory": self.directory,
             "files": list_files(self.folder),
-        }
+        }  # type: Json
+        if (results or {}).get("synthetic") is True:
+            # Generated data: the mark goes wherever the values go.
+            record["synthetic"] = True
+        return record
 
     def busy(self) -> Json:
         reports = self.reports

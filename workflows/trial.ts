@@ -266,6 +266,7 @@ async function finish(
     ...(record === undefined
       ? {}
       : { metrics: record.metrics, curve: record.curve, directory: record.directory, files: fileReferences(record) }),
+    ...(record?.synthetic === undefined ? {} : { synthetic: record.synthetic }),
     ...(record === undefined ? {} : { host: record.host, slot: record.slot, pilot: record.pilot }),
     ...(record?.step == null ? {} : { step: record.step }),
     ...(verdict.failure === undefined ? {} : { failure: verdict.failure }),

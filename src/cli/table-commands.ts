@@ -11,6 +11,7 @@ import { quoteCommand } from '../ssh/quote.ts';
 import { age, clip, columns, measured, plural } from '../view/format.ts';
 import { trialSummary } from '../view/parameters.ts';
 import { paretoFront, topRows } from '../view/ranking.ts';
+import { syntheticNote } from '../view/synthetic.ts';
 import { askDescription, askLive, askStatus, askTable } from './ask-campaign.ts';
 import { findCampaign } from './campaigns.ts';
 import { CliError, type Exit } from './exit-codes.ts';
@@ -56,7 +57,8 @@ export function best(name: string | undefined, options: BestOptions, io: CliIo):
         ),
       ]),
     ]);
-    print(io, options, trials, trials.length === 0 ? `${campaign} has no completed trial yet.` : [...table, ...front].join('\n'));
+    const lines = [...table, ...front, ...optionalLine(syntheticNote(trials))];
+    print(io, options, trials, trials.length === 0 ? `${campaign} has no completed trial yet.` : lines.join('\n'));
     return 'ok';
   });
 }
@@ -101,7 +103,18 @@ export function bestRows(
 }
 
 function bestTrial(row: TrialRow): BestTrial {
-  return { number: row.number, trial: trialName(row.number), values: row.values ?? [], params: row.params, origin: row.origin };
+  return {
+    number: row.number,
+    trial: trialName(row.number),
+    values: row.values ?? [],
+    params: row.params,
+    origin: row.origin,
+    ...(row.synthetic === undefined ? {} : { synthetic: row.synthetic }),
+  };
+}
+
+function optionalLine(line: string | undefined): string[] {
+  return line === undefined ? [] : [line];
 }
 
 export interface TrialsOptions extends CommonOptions {
@@ -136,7 +149,11 @@ export function trials(name: string | undefined, options: TrialsOptions, io: Cli
     const text =
       rows.length === 0
         ? 'no trials'
-        : `${table.join('\n')}${left > 0 ? `\n(${left} earlier ones left out; --limit ${chosen.length} shows all)` : ''}`;
+        : [
+            ...table,
+            ...(left > 0 ? [`(${left} earlier ones left out; --limit ${chosen.length} shows all)`] : []),
+            ...optionalLine(syntheticNote(rows.filter((row) => row.values !== undefined))),
+          ].join('\n');
     print(io, options, rows, text);
     return 'ok';
   });

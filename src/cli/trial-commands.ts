@@ -7,6 +7,7 @@ import { trialName, trialWorkflowId } from '../domain/ids.ts';
 import { quoteCommand, quoteWord } from '../ssh/quote.ts';
 import { attemptFolder } from '../systems/spool/paths.ts';
 import { age, duration, instant, measured } from '../view/format.ts';
+import { syntheticMark } from '../view/synthetic.ts';
 import { ask, askDescription, askStatus, askSystem } from './ask-campaign.ts';
 import { findCampaign, trialArgument } from './campaigns.ts';
 import { commandOf } from './command-line.ts';
@@ -143,7 +144,9 @@ export function reasons(view: TrialView, campaign: CampaignStatus, system: Syste
     }),
     ...(view.outcome?.values === undefined
       ? []
-      : [`result ${view.outcome.values.map(measured).join(', ')} after ${duration(view.outcome.runSeconds)} of training`]),
+      : [
+          `result ${view.outcome.values.map(measured).join(', ')} after ${duration(view.outcome.runSeconds)} of training${syntheticMark(view.outcome)}`,
+        ]),
     ...(failure === undefined || view.state === 'completed' ? [] : [`${FAILURE_TABLE[failure.class].advice}`]),
     ...(failure?.evidence === undefined || view.state === 'completed'
       ? []

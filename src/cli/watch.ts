@@ -3,6 +3,7 @@ import type { Client } from '@temporalio/client';
 import type { CampaignResult, CampaignStatus } from '../../workflows/messages.ts';
 import { isFinal, type TrialRow } from '../domain/trial.ts';
 import { duration, measured, plural, short } from '../view/format.ts';
+import { syntheticMark } from '../view/synthetic.ts';
 import { askEnd, askLive, askStatus, askSystem, askTrials, type CampaignEnd } from './ask-campaign.ts';
 import { findCampaign } from './campaigns.ts';
 import { CliError, type Exit } from './exit-codes.ts';
@@ -177,7 +178,7 @@ export function endText(campaign: string, end: CampaignEnd, status?: CampaignSta
     ...(best === undefined
       ? ['no trial has a result']
       : [
-          `best ${metric} ${measured(best.values[0] ?? Number.NaN)} in trial ${best.number}:`,
+          `best ${metric} ${measured(best.values[0] ?? Number.NaN)} in trial ${best.number}${syntheticMark(best)}:`,
           ...Object.entries(best.params).map(([name, value]) => `  ${name}: ${short(value)}`),
         ]),
     ...(result.resultsDirectory === undefined ? [] : [`results: ${result.resultsDirectory}`]),

@@ -103,6 +103,7 @@ export function outcomeChange(spec: CampaignSpec, row: TrialRow, outcome: TrialO
     ...(outcome.failure === undefined ? {} : { failure: outcome.failure }),
     ...(spec.pruner !== undefined && outcome.curve !== undefined ? { curve: mergeCurves(row.curve, outcome.curve) } : {}),
     ...(constraintValues.length > 0 ? { constraintValues } : {}),
+    ...(outcome.synthetic === undefined ? {} : { synthetic: outcome.synthetic }),
   };
 }
 
@@ -134,6 +135,7 @@ export function bestOf(spec: CampaignSpec, rows: readonly TrialRow[], count: num
       origin: row.origin,
       ...(row.step === undefined ? {} : { step: row.step }),
       ...(row.finishedAt === undefined ? {} : { finishedAt: row.finishedAt }),
+      ...(row.synthetic === undefined ? {} : { synthetic: row.synthetic }),
     }));
 }
 

@@ -67,6 +67,8 @@ export interface DoneRecord {
   readonly values: readonly number[] | null;
   /** Last reported metrics and those of results.json, numbers only, at most 64. */
   readonly metrics: Readonly<Record<string, number>>;
+  /** results.json says `"synthetic": true`: the training ran on generated data. Absent otherwise. */
+  readonly synthetic?: true;
   /** First objective over steps, thinned to at most 64 points (rung steps are kept). */
   readonly curve: readonly CurvePoint[];
   readonly step: number | null;

@@ -27,6 +27,8 @@ export interface BestTrial {
   readonly origin: Origin;
   readonly step?: number;
   readonly finishedAt?: number;
+  /** Trained on generated data. Absent otherwise. */
+  readonly synthetic?: true;
 }
 
 export interface CampaignStatus {

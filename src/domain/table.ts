@@ -73,6 +73,7 @@ interface PackedRest {
   readonly s?: number;
   readonly c?: TrialRow['curve'];
   readonly k?: readonly number[];
+  readonly y?: true;
   readonly f?: Failure;
   readonly n?: string;
 }
@@ -86,6 +87,7 @@ export function packTable(table: TrialTable, space: Space): PackedTable {
       ...(row.step === undefined ? {} : { s: row.step }),
       ...(row.curve === undefined ? {} : { c: row.curve }),
       ...(row.constraintValues === undefined ? {} : { k: row.constraintValues }),
+      ...(row.synthetic === undefined ? {} : { y: row.synthetic }),
       ...(row.failure === undefined ? {} : { f: shortFailure(row.failure) }),
       ...(row.note === undefined ? {} : { n: row.note.slice(0, 200) }),
     };
@@ -127,6 +129,7 @@ export function unpackTable(packed: PackedTable, space: Space): TrialTable {
       ...(rest?.s === undefined ? {} : { step: rest.s }),
       ...(rest?.c === undefined ? {} : { curve: rest.c }),
       ...(rest?.k === undefined ? {} : { constraintValues: rest.k }),
+      ...(rest?.y === undefined ? {} : { synthetic: rest.y }),
       ...(rest?.f === undefined ? {} : { failure: rest.f }),
       ...(rest?.n === undefined ? {} : { note: rest.n }),
     });

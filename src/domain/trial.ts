@@ -56,6 +56,8 @@ export interface TrialRow {
   readonly curve?: readonly CurvePoint[];
   /** Values of the metrics that constraints on metrics name. */
   readonly constraintValues?: readonly number[];
+  /** Its training ran on generated data, so its values say nothing about real ones. Absent otherwise. */
+  readonly synthetic?: true;
   readonly attempts: number;
   /** Seconds of training, all attempts together. */
   readonly runSeconds?: number;
@@ -72,6 +74,7 @@ export interface TrialOutcome {
   readonly state: FinalState;
   readonly values?: readonly number[];
   readonly metrics?: Readonly<Record<string, number>>;
+  readonly synthetic?: true;
   readonly curve?: readonly CurvePoint[];
   readonly step?: number;
   readonly attempts: number;

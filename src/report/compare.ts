@@ -34,7 +34,12 @@ export interface Compared {
   readonly pruned: number;
   /** After everything. */
   readonly end: Standing;
-  readonly best: { readonly number: number; readonly values: readonly number[]; readonly params: TrialRow['params'] } | null;
+  readonly best: {
+    readonly number: number;
+    readonly values: readonly number[];
+    readonly params: TrialRow['params'];
+    readonly synthetic?: true;
+  } | null;
   /** Trials that no other of the campaign beats in every objective. */
   readonly front: number;
   readonly atEqualTrials: Standing;
@@ -111,7 +116,15 @@ export function compareCampaigns(contenders: readonly Contender[], optimum?: num
         failed: count('failed'),
         pruned: count('pruned'),
         end: standing(ends),
-        best: top === undefined ? null : { number: top.number, values: top.values ?? [], params: top.params },
+        best:
+          top === undefined
+            ? null
+            : {
+                number: top.number,
+                values: top.values ?? [],
+                params: top.params,
+                ...(top.synthetic === undefined ? {} : { synthetic: top.synthetic }),
+              },
         front: front.length,
         atEqualTrials: standing(ends.slice(0, equalTrials)),
         atEqualHours: standing(ends.filter((end) => end.hours <= equalHours * (1 + 1e-9))),

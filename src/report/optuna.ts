@@ -65,6 +65,7 @@ function trialLog(row: TrialRow, parameters: ReadonlyMap<string, Parameter>): ob
       origin: row.origin,
       attempts: row.attempts,
       ...constants,
+      ...(row.synthetic === undefined ? {} : { synthetic: row.synthetic }),
       ...(row.note === undefined ? {} : { note: row.note }),
       ...(row.failure === undefined ? {} : { failure_class: row.failure.class, failure: row.failure.message }),
     },

@@ -26,6 +26,7 @@ const trialSchema = z.strictObject({
   step: z.number().nullable(),
   run_seconds: z.number().nullable(),
   finished_at: instant.nullable(),
+  synthetic: z.boolean().describe('trained on generated data'),
 });
 
 /** `summary.json`, version 1. docs/results.md is its page. */
@@ -53,6 +54,10 @@ export const summarySchema = z.strictObject({
     cancelled: z.int().nonnegative(),
     attempts: z.int().nonnegative(),
   }),
+  synthetic_trials: z
+    .int()
+    .nonnegative()
+    .describe('trials with a result that trained on generated data; their values say nothing about real data'),
   success_rate: z.number().min(0).max(1).nullable().describe('completed / (completed + failed)'),
   best: trialSchema.nullable().describe('by the first objective'),
   pareto: z.array(trialSchema).describe('only with several objectives'),
@@ -129,6 +134,7 @@ export function summarize(input: ReportInput): Summary {
       cancelled: count('cancelled'),
       attempts: rows.reduce((sum, row) => sum + row.attempts, 0),
     },
+    synthetic_trials: rows.filter((row) => row.synthetic === true && row.values !== undefined).length,
     success_rate: completed + failed === 0 ? null : completed / (completed + failed),
     best: top[0] === undefined ? null : trialOf(top[0], input),
     pareto: spec.objectives.length < 2 ? [] : paretoFront(rows, spec.objectives, spec.metricConstraints).map((row) => trialOf(row, input)),
@@ -159,6 +165,7 @@ function trialOf(row: TrialRow, { spec }: ReportInput): z.infer<typeof trialSche
     step: row.step ?? null,
     run_seconds: row.runSeconds ?? null,
     finished_at: row.finishedAt === undefined ? null : iso(row.finishedAt),
+    synthetic: row.synthetic === true,
   };
 }
 

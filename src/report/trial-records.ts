@@ -16,6 +16,8 @@ export interface TrialRecord {
   /** Metric → value, in the order of the objectives; null for a trial without a result. */
   readonly values: Readonly<Record<string, number>> | null;
   readonly feasible: boolean | null;
+  /** The training ran on generated data (results.json says `"synthetic": true`). */
+  readonly synthetic: boolean;
   readonly step: number | null;
   readonly attempts: number;
   readonly created_at: string;
@@ -53,6 +55,7 @@ export function trialRecords(input: ReportInput): TrialRecord[] {
           ? null
           : Object.fromEntries(input.spec.objectives.map(({ metric }, index) => [metric, values[index] ?? Number.NaN])),
       feasible: row.state === 'completed' ? isFeasible(row, input.spec.metricConstraints) : null,
+      synthetic: (row.synthetic ?? outcome?.synthetic) === true,
       step: row.step ?? outcome?.step ?? null,
       attempts: row.attempts,
       created_at: iso(row.createdAt),
@@ -131,6 +134,7 @@ const FIXED_COLUMNS: readonly (readonly [name: string, cell: (record: TrialRecor
   ['origin', (record) => record.origin],
   ['attempts', (record) => record.attempts],
   ['step', (record) => record.step],
+  ['synthetic', (record) => record.synthetic],
   ['run_seconds', (record) => record.run_seconds],
   ['created_at', (record) => record.created_at],
   ['started_at', (record) => record.started_at],

@@ -6,12 +6,9 @@ import { section } from './section.ts';
 export const globusBlockSchema = section({
   enabled: z.boolean().default(false).meta({ description: 'true: trials run through Globus Compute' }),
   endpoint_id: text().exactOptional().meta({ description: 'UUID of the endpoint' }),
-  endpoint_config_path: text()
-    .exactOptional()
-    .meta({
-      description:
-        "The endpoint's own file: its workers × nodes × blocks are the trials at once, where the file is on the worker's computer",
-    }),
+  endpoint_config_path: text().exactOptional().meta({
+    description: "The endpoint's own file: its workers × nodes × blocks are the trials at once, where the file is on the worker's computer",
+  }),
   auth_method: z.enum(['native_client', 'confidential_client', 'client_credentials']).default('native_client'),
   function_timeout: duration().prefault(3600).meta({ description: 'Seconds of one trial; the same as limits.trial_seconds' }),
   max_retries: countFromZero().default(2).meta({ description: 'Of a trial that the machine failed; the same as retries.infrastructure' }),

@@ -7,6 +7,7 @@ import { clip, columns, instant, measured, percent, plain, plural, short } from 
 import { initials } from './parameters.ts';
 import { budgetLine, instantOf, llmLine, type ProgressInput, progressHeadline } from './progress.ts';
 import { rankedValue, topRows } from './ranking.ts';
+import { syntheticNote } from './synthetic.ts';
 
 /** What a campaign's current details are made from: a `CampaignStatus`. */
 export interface CampaignDetailsInput extends ProgressInput {
@@ -43,10 +44,12 @@ export function campaignDetails(
     );
   const top = topRows(rows, input.objectives, 5, options.constraints);
   const problems = [...input.problems, ...failureProblems(rows)];
+  const synthetic = syntheticNote(rows.filter((row) => row.values !== undefined));
   return [
     // In words: the Web UI's font draws 12/40 as a fraction.
     `## ${progressHeadline(input, rows).replace(/^(\d+)\/(\d+)/, '$1 of $2')}`,
     `**${plain(input.phase)}** — ${plain(input.headline)}`,
+    ...(synthetic === undefined ? [] : [synthetic]),
     ...(problems.length === 0
       ? []
       : [

@@ -5,6 +5,7 @@ import type { CurvePoint, Failure, TrialState } from '../domain/trial.ts';
 import { curveChart } from './chart.ts';
 import { age, duration, instant, measured, plain, short } from './format.ts';
 import { tellingNames } from './parameters.ts';
+import { syntheticMark } from './synthetic.ts';
 
 /** What a trial's current details are made from; `TrialView` of workflows/messages.ts fits. Times in milliseconds. */
 export interface TrialDetailsInput {
@@ -28,6 +29,7 @@ export interface TrialDetailsInput {
   readonly outcome?: {
     readonly values?: readonly number[];
     readonly metrics?: Readonly<Record<string, number>>;
+    readonly synthetic?: true;
     readonly curve?: readonly CurvePoint[];
     readonly step?: number;
     readonly runSeconds: number;
@@ -51,7 +53,7 @@ export function trialDetails(
   const directory = outcome?.directory ?? trial.attempts.at(-1)?.directory;
   const folder = directory && (options.launchDirectory ? `${options.launchDirectory}/${directory}` : directory);
   return [
-    `## trial ${trial.number} · ${trial.state}${result(outcome?.values, objectives)}`,
+    `## trial ${trial.number} · ${trial.state}${result(outcome?.values, objectives)}${outcome?.values === undefined ? '' : syntheticMark(outcome)}`,
     plain(trial.headline),
     ...(failure === undefined || trial.state === 'completed' ? [] : [problem(failure)]),
     ...(curve ? [curve] : []),

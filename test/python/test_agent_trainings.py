@@ -220,6 +220,15 @@ def test_the_value_of_a_trial_is_its_result_its_last_or_its_best_report(spool, r
     assert (record["values"], record["curve"]) == ([value], [[1, 1], [2, 7], [3, 2]])
 
 
+@pytest.mark.parametrize("said,marked", [("true", True), ("false", False), ('"yes"', False), ("1", False)])
+def test_a_result_from_generated_data_keeps_its_mark(spool, said, marked):
+    launch = spool(shell('echo \'{{"y": 9, "synthetic": {}}}\' > "$HOLDFAST_OUT/results.json"'.format(said)))
+    launch.offer(1)
+    record = launch.run()["trial-0001.1"]
+    assert (record["status"], record["values"]) == ("completed", [9])
+    assert record.get("synthetic", False) is marked
+
+
 def test_a_long_curve_is_thinned_and_keeps_its_rungs(spool):
     code = ["import json, os", "out = open(os.environ['HOLDFAST_OUT'] + '/metrics.jsonl', 'w')"]
     code += ["for step in range(1, 10001):", "    print(json.dumps(dict(step=step, y=step / 10)), file=out)"]

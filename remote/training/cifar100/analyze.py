@@ -22,6 +22,10 @@ def short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def mark(row: dict[str, Any]) -> str:
+    return " (synthetic data)" if row["synthetic"] else ""
+
+
 def as_text(summary: dict[str, Any]) -> str:
     counts = ", ".join(f"{count} {status}" for status, count in summary["counts"].items() if count)
     lines = [f"{summary['trials']} trials in {summary['directory']}: {counts or 'nothing'}"]
@@ -34,9 +38,9 @@ def as_text(summary: dict[str, Any]) -> str:
     best = summary["best"]
     if best is not None:
         lines.append("")
-        lines += [f"{short(row['objective']):>8}  {row['job_id']}  {row['trial_folder']}" for row in summary["ranking"]]
+        lines += [f"{short(row['objective']):>8}  {row['job_id']}  {row['trial_folder']}{mark(row)}" for row in summary["ranking"]]
         lines.append("")
-        lines.append(f"best: {best['job_id']}")
+        lines.append(f"best: {best['job_id']}{mark(best)}")
         lines += [f"  {name} = {short(value)}" for name, value in sorted(best["hyperparameters"].items())]
     for category, entry in sorted(summary["failures"].items(), key=lambda item: -item[1]["count"]):
         stages = ", ".join(f"{stage} {count}" for stage, count in entry["stages"].items())

@@ -25,12 +25,21 @@
         {},
         `${local(summary.started_at)} to ${local(summary.ended_at)} · system ${summary.system.name} · sampler ${summary.sampler}, seed ${summary.seed}`,
       ),
+      summary.synthetic_trials > 0
+        ? element(
+            'p',
+            { class: 'warning' },
+            `${summary.synthetic_trials} of ${counts.total} trials trained on synthetic data: the values say nothing about the real data set.`,
+          )
+        : null,
       element(
         'div',
         { class: 'numbers' },
         number(
           best ? measured(best.values[objective.metric]) : '–',
-          best ? `best ${objective.metric}, trial ${best.number}` : `no ${objective.metric} yet`,
+          best
+            ? `best ${objective.metric}, trial ${best.number}${best.synthetic ? ' (synthetic data)' : ''}`
+            : `no ${objective.metric} yet`,
           'best',
         ),
         number(
@@ -59,7 +68,7 @@
       {},
       Object.entries(best.params).flatMap(([name, value]) => [element('dt', {}, name), element('dd', {}, short(value))]),
     );
-    const yaml = `# ${summary.campaign}, trial ${best.number}: ${objective.metric} ${best.values[objective.metric]}\n${Object.entries(
+    const yaml = `# ${summary.campaign}, trial ${best.number}: ${objective.metric} ${best.values[objective.metric]}${best.synthetic ? ' (synthetic data)' : ''}\n${Object.entries(
       best.params,
     )
       .map(([name, value]) => `${name}: ${JSON.stringify(value)}`)

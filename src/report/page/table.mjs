@@ -22,6 +22,9 @@
     { name: 'time', number: true, value: (trial) => trial.run_seconds, text: (trial) => duration(trial.run_seconds) },
     { name: 'attempts', number: true, value: (trial) => trial.attempts, text: (trial) => String(trial.attempts) },
     { name: 'from', value: (trial) => trial.origin, text: (trial) => trial.origin },
+    ...(trials.some((trial) => trial.synthetic)
+      ? [{ name: 'data', value: (trial) => (trial.synthetic ? 'synthetic' : ''), text: (trial) => (trial.synthetic ? 'synthetic' : '') }]
+      : []),
     ...(trials.some((trial) => trial.note || trial.failure)
       ? [
           {

@@ -20,6 +20,7 @@ export const doneRecordSchema: z.ZodType<DoneRecord> = z.object({
     .nullable(),
   values: z.array(z.number()).nullable(),
   metrics: z.record(z.string(), z.number()),
+  synthetic: z.literal(true).exactOptional(),
   curve,
   step: z.number().nullable(),
   started_at: z.number(),

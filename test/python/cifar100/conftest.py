@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +49,31 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+NOBODY = 65534
+
+
+def become_nobody() -> None:
+    """For a forked child: a user who may read only what all may read. Without root's rights a closed mode holds for ourselves too."""
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter and write, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix="holdfast-open-"))
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)
+
+
 class Training:
     """One training as a process. `end` waits for it; `kill_when` kills it without warning."""
 
-    def __init__(self, arguments: list[str], out: Path, environment: dict[str, str]) -> None:
+    def __init__(self, arguments: list[str], out: Path, environment: dict[str, str], before: Callable[[], None] | None = None) -> None:
+        """`before` runs in the new process, before the training."""
         self.out = out
         out.mkdir(parents=True, exist_ok=True)
         self.pid = os.fork()
@@ -63,6 +86,8 @@ class Training:
                 os.environ.update(environment)
                 sys.stdout = sys.stderr = open(out / "log", "a", buffering=1)
                 logging.getLogger().handlers.clear()
+                if before is not None:
+                    before()
                 code = train.main(arguments)
             finally:
                 sys.stdout.flush()
@@ -113,10 +138,10 @@ def start(data_root: Path, tmp_path: Path) -> Callable[..., Training]:
     """start('name', *flags, **environment) runs the small training on the small data, unless flags say otherwise."""
     made: list[Training] = []
 
-    def begin(name: str, *flags: str, small: bool = True, **environment: str) -> Training:
-        out = tmp_path / name
+    def begin(name: str, *flags: str, small: bool = True, folder: Path = tmp_path, before: Callable[[], None] | None = None, **environment: str) -> Training:
+        out = folder / name
         data = [] if "CIFAR100_DATA_DIR" in environment or "--data_dir" in flags else ["--data_dir", str(data_root)]
-        training = Training([*(SMALL if small else []), *data, *flags], out, {"HOLDFAST_OUT": str(out), **environment})
+        training = Training([*(SMALL if small else []), *data, *flags], out, {"HOLDFAST_OUT": str(out), **environment}, before)
         made.append(training)
         return training
 

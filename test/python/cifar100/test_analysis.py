@@ -160,7 +160,8 @@ def test_the_command_prints_and_writes_the_same_summary(tree: Path, tmp_path: Pa
     text = run(str(tree)).stdout
     assert "8 trials" in text
     assert "1 of them on synthetic data" in text
-    assert "best: globus_003" in text
+    assert "best: globus_003\n" in text
+    assert "trial-0001  new/trials/job_trial-0001 (synthetic data)\n" in text
 
 
 def test_a_folder_without_results_is_a_failure(tmp_path: Path) -> None:

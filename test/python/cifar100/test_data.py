@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import data
-from conftest import PAYLOAD
+from conftest import become_nobody
 from payload import archive, synthetic
 from payload.archive import FOLDER, SYNTHETIC_MARK, DataProblem, folder_of, verify
 from payload.download import download
@@ -261,31 +261,20 @@ def test_a_killed_extraction_leaves_nothing_that_looks_like_data(server: Server,
     assert not (folder / "train").exists()
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody who may not read")
-def test_a_file_that_this_user_may_not_read_is_a_permission_problem(tmp_path: Path) -> None:
-    import shutil
-
-    synthetic.generate(str(tmp_path / "d"), 100, 10)
-    (tmp_path / "d" / FOLDER / "test").chmod(0o600)
-    shutil.copytree(PAYLOAD, tmp_path / "code")
-    for folder in [tmp_path, *tmp_path.parents][:-1]:
-        if folder.stat().st_uid == 0 and folder != Path("/tmp"):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "code" / "data.py"), str(tmp_path / "d"), "--verify", "--json"],
-        user=65534,
-        group=65534,
-        extra_groups=[],
-        cwd="/",
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 1
-    rows = {row["name"]: row for row in json.loads(done.stdout)["files"]}
+def test_a_file_that_this_user_may_not_read_is_a_permission_problem(open_folder: Path) -> None:
+    synthetic.generate(str(open_folder / "d"), 100, 10)
+    (open_folder / "d" / FOLDER / "test").chmod(0o000)
+    report = open_folder / "report.json"
+    pid = os.fork()
+    if pid == 0:
+        become_nobody()
+        with open(report, "w") as file, contextlib.redirect_stdout(file):
+            code = data.main([str(open_folder / "d"), "--verify", "--json"])
+        os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+    rows = {row["name"]: row for row in json.loads(report.read_text())["files"]}
     assert rows["test"]["problem"] == "permission"
-    assert "-rw-------" in rows["test"]["detail"]
+    assert "mode ----------" in rows["test"]["detail"]
     assert rows["train"]["problem"] is None
 
 

@@ -6,14 +6,16 @@ import errno
 import json
 import os
 import pickle
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from conftest import PAYLOAD, SMALL
+from conftest import PAYLOAD, become_nobody
 from payload import devices, stages
 from payload.archive import FOLDER
 from payload.checkpoints import save_tensors
@@ -127,44 +129,27 @@ def test_a_broken_pickle_is_a_data_access_error(start, data_root: Path, tmp_path
     assert str(path) in record["error"]["error_message"]
 
 
-def others_may_run(program: str) -> bool:
-    """Whether a user without rights of ours can start this Python at all."""
-    done = subprocess.run([program, "-c", "import torch"], user=65534, group=65534, extra_groups=[], cwd="/", capture_output=True, check=False)
-    return done.returncode == 0
+def test_data_that_may_not_be_read_are_a_data_access_error(start, data_root: Path, open_folder: Path) -> None:
+    shutil.copytree(data_root, open_folder / "data")
+    (open_folder / "data").chmod(0o755)
+    closed = open_folder / "data" / FOLDER / "test"
+    closed.chmod(0o000)
+    (open_folder / "out").mkdir(mode=0o777)
+    (open_folder / "out").chmod(0o777)
+    training = start("out", "--data_dir", str(open_folder / "data"), folder=open_folder, before=become_nobody)
+    record = failed(training, "data_access_error", "data_directory_setup")
+    assert f"{closed} may not be read" in record["error"]["error_message"]
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody who may not read")
-def test_data_that_may_not_be_read_are_a_data_access_error(data_root: Path, tmp_path: Path) -> None:
-    try:
-        if not others_may_run(sys.executable):
-            pytest.skip("this Python is not for other users")
-    except PermissionError:
-        pytest.skip("this Python is not for other users")
-    shutil.copytree(data_root, tmp_path / "closed")
-    (tmp_path / "closed" / FOLDER / "test").chmod(0o600)
-    code, data, out = tmp_path / "code", tmp_path / "closed", tmp_path / "out"
-    shutil.copytree(PAYLOAD, code)
-    out.mkdir()
-    os.chown(out, 65534, 65534)
-    for folder in [tmp_path, *tmp_path.parents][:-1]:
-        if folder.stat().st_uid == 0 and folder != Path("/tmp"):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    done = subprocess.run(
-        [sys.executable, str(code / "train.py"), *SMALL, "--data-dir", str(data), "--output-dir", str(out)],
-        user=65534,
-        group=65534,
-        extra_groups=[],
-        cwd=out,
-        env={**os.environ, "HOME": str(out)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 1, done.stdout
-    error = json.loads((out / "results.json").read_text())["error"]
-    assert (error["category"], error["stage"]) == ("data_access_error", "data_directory_setup"), error["traceback"]
-    assert "may not be read" in error["error_message"]
+def test_an_output_folder_that_may_not_be_written_is_a_filesystem_error(start, open_folder: Path) -> None:
+    (open_folder / "out").mkdir()
+    (open_folder / "out").chmod(0o555)
+    training = start("log", folder=open_folder, before=become_nobody, HOLDFAST_OUT=str(open_folder / "out"))
+    assert training.end() == 1
+    assert "filesystem_error in path_setup" in training.log
+    assert "Permission denied" in training.log
+    assert "could not be written either" in training.log
+    assert os.listdir(open_folder / "out") == []
 
 
 def can_mount() -> bool:
@@ -185,6 +170,18 @@ def test_a_full_disk_is_a_filesystem_error_that_still_gets_written(start, tmp_pa
         assert not [name for name in os.listdir(disk / "checkpoint") if "state" in name], "half a checkpoint was left"
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=False)
+
+
+def test_a_quota_is_a_filesystem_error_that_still_gets_written(start) -> None:
+    """A limit on the size of a file stands for a quota: the checkpoint is refused in the middle, whoever runs the test."""
+
+    def limit_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (128 * 1024, 128 * 1024))
+
+    record = failed(start("a", "--num_epochs", "2", "--checkpoint_epochs", "1", before=limit_files), "filesystem_error", "training")
+    assert "File too large" in record["error"]["error_message"]
+    assert len(record["training_history"]) == 1
 
 
 def test_torchs_own_words_for_a_failed_write_become_the_operating_systems(tmp_path: Path, monkeypatch) -> None:

@@ -37,6 +37,7 @@ const rowArbitrary = fc.record(
     finishedAt: fc.integer({ min: 1_800_000_000_001, max: 1_900_000_000_000 }),
     failure: fc.record({ class: fc.constantFrom('lost', 'hang'), message: fc.string({ maxLength: 100 }) }),
     note: fc.string({ maxLength: 100 }),
+    synthetic: fc.constant(true),
   },
   { requiredKeys: ['params', 'origin', 'state', 'attempts', 'createdAt'] },
 );

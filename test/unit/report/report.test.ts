@@ -124,6 +124,25 @@ describe('summary.json', () => {
     expect(summarize({ ...input, rows }).early_stopping).toBeNull();
   });
 
+  it('and the tables say which trials trained on generated data', () => {
+    const real = campaignOf(10);
+    const input = {
+      ...real,
+      rows: real.rows.map((row) => (row.number <= 6 ? { ...row, synthetic: true as const } : row)),
+    };
+    const summary = summarize(input);
+    const withResult = input.rows.filter((row) => row.number <= 6 && row.values !== undefined);
+    expect(withResult.length).toBeLessThan(6);
+    expect(summary.synthetic_trials).toBe(withResult.length);
+    expect(summary.top.every((trial) => trial.synthetic === trial.number <= 6)).toBe(true);
+    const records = trialRecords(input);
+    expect(records.map((record) => record.synthetic)).toEqual(input.rows.map((row) => row.number <= 6));
+    const [head, ...lines] = toCsv(records).trimEnd().split('\r\n');
+    const column = head?.split(',').indexOf('synthetic') as number;
+    expect(lines.map((line) => line.split(',')[column])).toEqual(records.map((record) => String(record.synthetic)));
+    expect(summarize(real).synthetic_trials).toBe(0);
+  });
+
   it('its page names every field', async () => {
     const page = await readFile('docs/results.md', 'utf8');
     const missing = Object.keys(summarySchema.shape).filter((name) => !page.includes(`\`${name}\``));

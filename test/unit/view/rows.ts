@@ -52,7 +52,9 @@ export function statusOf(rows: readonly TrialRow[], change: Partial<CampaignDeta
     },
     budget: { trials: 40 },
     objectives: [ACCURACY],
-    ...(best === undefined ? {} : { best: { number: best.number, values: best.values ?? [] } }),
+    ...(best === undefined
+      ? {}
+      : { best: { number: best.number, values: best.values ?? [], ...(best.synthetic ? { synthetic: best.synthetic } : {}) } }),
     inFlight: rows.filter((row) => row.state === 'running' || row.state === 'queued').map((row) => row.number),
     concurrency: 4,
     sinceImprovement: 2,

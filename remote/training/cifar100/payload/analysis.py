@@ -224,7 +224,7 @@ def summarise(directory: str, minimise: bool = False) -> dict[str, Any]:
         "failures": classes,
         "objective_metrics": sorted({row["objective_metric"] for row in done}),
         "objective": metrics.aggregate([row["objective"] for row in done]),
-        "ranking": [{name: row[name] for name in ("job_id", "trial_folder", "objective")} for row in done[:TOP]],
+        "ranking": [{name: row[name] for name in ("job_id", "trial_folder", "objective", "synthetic")} for row in done[:TOP]],
         "best": {**{name: done[0][name] for name in names}, "analysis": analyse_history(done[0]["history"])} if done else None,
         "all": [{name: row[name] for name in names} for row in sorted(rows, key=lambda row: row["trial_folder"])],
     }
