@@ -83,6 +83,8 @@ export interface DoneRecord {
   /** Relative to the launch folder. */
   readonly directory: string;
   readonly files: readonly { readonly path: string; readonly size: number; readonly sha256: string }[];
+  /** So often the system itself ran the attempt again after the machine had failed it: charged like attempts of their own. Absent: never. */
+  readonly retried?: number;
 }
 
 /** `pilots/<pilot>/heartbeat.json` (pilots with several nodes: `heartbeat-<host>.json`): rewritten whole, by rename. */

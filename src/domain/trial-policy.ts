@@ -37,7 +37,8 @@ export type Verdict =
  * Decides what an attempt's end means for its trial. The failure table gives the budget that is charged; the budgets never mix.
  * A request from above turns every end but a complete result into the requested one.
  */
-export function judge(result: AttemptResult, ledger: Ledger, budgets: RetryBudgets, request?: EndRequest): Verdict {
+export function judge(result: AttemptResult, before: Ledger, budgets: RetryBudgets, request?: EndRequest): Verdict {
+  const ledger = withSystemRetries(before, result);
   if (result.kind === 'record' && result.record.status === 'completed') return { kind: 'done', state: 'completed' };
   if (request !== undefined) return { kind: 'done', state: request === 'prune' ? 'pruned' : 'cancelled', ...failureOf(result) };
   if (result.kind === 'withdrawn') return { kind: 'again', ledger, delaySeconds: 0 };
@@ -47,6 +48,12 @@ export function judge(result: AttemptResult, ledger: Ledger, budgets: RetryBudge
   const { failure } = failureOf(result);
   const known: Failure = failure ?? { class: 'returned', message: 'The pilot gave the trial back.' };
   return retry(known, ledger, budgets);
+}
+
+/** A system that runs an attempt again under the same name after a failure of the machine has spent part of the budget. */
+function withSystemRetries(ledger: Ledger, result: AttemptResult): Ledger {
+  const retried = result.kind === 'record' ? (result.record.retried ?? 0) : 0;
+  return retried === 0 ? ledger : { ...ledger, infrastructure: ledger.infrastructure + retried };
 }
 
 function retry(failure: Failure, ledger: Ledger, budgets: RetryBudgets): Verdict {

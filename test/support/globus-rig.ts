@@ -148,6 +148,8 @@ export async function lookUntil(
     readonly seconds?: number;
     readonly pauseMilliseconds?: number;
     readonly onLook?: (result: LookResult | undefined) => void;
+    /** Somebody resets the breaker after each refusal. */
+    readonly resets?: boolean;
   } = {},
 ): Promise<DoneRecord[]> {
   const ended: DoneRecord[] = [];
@@ -155,8 +157,9 @@ export async function lookUntil(
   let cursor: string | undefined;
   const deadline = Date.now() + (options.seconds ?? 120) * 1000;
   for (;;) {
-    const result = await retried(() =>
-      driver().look({ ...(cursor === undefined ? {} : { cursor }), acks, pilots: [], waitSeconds: 0 }, new AbortController().signal),
+    const result = await retried(
+      () => driver().look({ ...(cursor === undefined ? {} : { cursor }), acks, pilots: [], waitSeconds: 0 }, new AbortController().signal),
+      options.resets,
     );
     acks = [];
     if (result) {
@@ -166,7 +169,7 @@ export async function lookUntil(
     }
     options.onLook?.(result);
     if (enough(ended, result)) {
-      await retried(() => driver().look({ acks, pilots: [], waitSeconds: 0 }, new AbortController().signal));
+      await retried(() => driver().look({ acks, pilots: [], waitSeconds: 0 }, new AbortController().signal), options.resets);
       return ended;
     }
     if (Date.now() > deadline)
@@ -177,13 +180,16 @@ export async function lookUntil(
   }
 }
 
-/** What an activity's retry policy and a user do: transport errors are tried again, a needed login is made and the call repeated. */
-export async function retried<T>(call: () => Promise<T>, tries = 60): Promise<T> {
+/**
+ * What an activity's retry policy and a user do: transport errors are tried again, a needed login is made and the call repeated. With `resets` also what
+ * was refused, as after `holdfast systems reset`.
+ */
+export async function retried<T>(call: () => Promise<T>, resets = false, tries = 60): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await call();
     } catch (error) {
-      if (!(error instanceof DriverError) || error.class === 'refused' || attempt >= tries) throw error;
+      if (!(error instanceof DriverError) || (error.class === 'refused' && !resets) || attempt >= tries) throw error;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }

@@ -50,6 +50,8 @@ export class GlobusStandIn {
   tokenSeconds = 172_800;
   /** Requests per 10 s before 429, as the service counts; undefined: no limit. */
   limit: number | undefined;
+  /** Bytes of a request before 413; the real service takes 10 MB. */
+  sizeLimit = 10_000_000;
   /** Chooses a fault for a request, or none. */
   fault: (exchange: Exchange) => Fault | undefined = () => undefined;
   injected = 0;
@@ -127,8 +129,9 @@ export class GlobusStandIn {
       response.writeHead(fault.status, { 'content-type': 'application/json' }).end(body);
       return;
     }
-    const limited = this.#limited();
-    const answer = limited ?? this.#answer(exchange);
+    const tooLarge =
+      Buffer.byteLength(text) > this.sizeLimit ? refuse(413, 'BATCH_RUN_TOO_LARGE', `Payload is above ${this.sizeLimit} bytes`) : undefined;
+    const answer = this.#limited() ?? tooLarge ?? this.#answer(exchange);
     exchange.status = answer.status;
     if (fault?.kind === 'dropAfter') return void request.socket.destroy();
     if (fault?.kind === 'statusAfter') return void response.writeHead(fault.status).end('gateway');

@@ -18,12 +18,19 @@ const attemptFacts = z.object({
   tasks: z.array(z.string()),
   /** Submissions after a failure of the machine (max_retries counts them). */
   resubmits: z.int().default(0),
+  /** Submissions that only ask what became of a training that was started. */
+  settlings: z.int().default(0),
   /** Why the last task that carried it failed. */
   failure: z.object({ class: z.string(), message: z.string(), infrastructure: z.boolean() }).optional(),
   stop: z.object({ reason: z.string(), placed: z.boolean() }).optional(),
   ended: record.optional(),
 });
 export type AttemptFacts = z.infer<typeof attemptFacts>;
+
+/** An attempt that nothing is known of yet but the tasks that may carry it. */
+export function newAttempt(offered: OfferRecord, tasks: readonly string[] = []): AttemptFacts {
+  return { offer: offered, tasks: [...tasks], resubmits: 0, settlings: 0 };
+}
 
 /**
  * The driver's own durable facts of one campaign: what a restarted worker must know to ask the service the right questions. Everything in it can be

@@ -5,7 +5,7 @@ import { submitControl, type TaskTarget, taskEnd } from './control-tasks.ts';
 import { checkHealth, type EndpointHealth, unknownHealth } from './endpoint-health.ts';
 import type { DriverTimes } from './options.ts';
 import { type SubmitContext, settleIntent, submitAttempts } from './submit-trials.ts';
-import { type AttemptSight, givenUp, judgeSight, keepFiles, PILOT, sight, takeInTasks } from './watch-trials.ts';
+import { type AttemptSight, endAttempt, givenUp, judgeSight, keepFiles, sight, takeInTasks } from './watch-trials.ts';
 import type { GlobusTask } from './wire.ts';
 
 /** What this process sees of one campaign between looks; a restarted worker begins anew. */
@@ -150,7 +150,7 @@ function takeInDamage(facts: CampaignFacts, name: string): void {
     message: `The done record of ${name} cannot be read (${facts.directory}/spool/done).`,
     infrastructure: false,
   };
-  attempt.ended = givenUp(facts, attempt);
+  endAttempt(attempt, givenUp(facts, attempt));
 }
 
 /** Applies what the file system says of one attempt; true: it is to be submitted again. */
@@ -160,7 +160,7 @@ function takeInSight({ facts, watch, times }: CampaignLook, name: string, seen: 
   const view = sight(watch.sights, name);
   const verdict = judgeSight(attempt, seen, view, times.stale, withRestart);
   if (verdict === 'ended' && 'record' in seen) {
-    attempt.ended = { ...(seen.record as DoneRecord), pilot: PILOT };
+    endAttempt(attempt, seen.record as DoneRecord);
     return false;
   }
   if (verdict === 'wait') {
@@ -169,15 +169,17 @@ function takeInSight({ facts, watch, times }: CampaignLook, name: string, seen: 
   }
   const wasStarted = 'beat' in seen;
   const isFinal = attempt.failure !== undefined && !attempt.failure.infrastructure;
-  if (isFinal || attempt.resubmits >= facts.maxRetries + (wasStarted ? SETTLING_SUBMITS : 0)) {
+  const isSpent = wasStarted ? attempt.settlings >= SETTLING_SUBMITS : attempt.resubmits >= facts.maxRetries;
+  if (isFinal || isSpent) {
     // A late start of what is given up here must end unstarted, or the next attempt would run beside it.
-    if (attempt.stop?.placed) attempt.ended = givenUp(facts, attempt);
+    if (attempt.stop?.placed) endAttempt(attempt, givenUp(facts, attempt));
     else attempt.stop ??= { reason: 'This attempt was given up.', placed: false };
     view.isSuspect = true;
     return false;
   }
   attempt.tasks = [];
-  attempt.resubmits++;
+  if (wasStarted) attempt.settlings++;
+  else attempt.resubmits++;
   view.isSuspect = false;
   delete view.runningSince;
   delete view.beat;

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { GlobusHttpError } from './http-errors.ts';
 import { packFunction, RESULT_SERIALIZERS } from './serialize.ts';
-import { type Call, MAX_BODY_BYTES, request, type TransportOptions } from './transport.ts';
+import { type Call, request, type TransportOptions } from './transport.ts';
 import * as wire from './wire.ts';
 
 /** Tasks of one submission: payloads (see packPayload) in order; the ids come back in the same order. */
@@ -132,23 +132,4 @@ export function createGlobusClient(options: TransportOptions): GlobusClient {
       }
     },
   };
-}
-
-/** Splits payloads into submissions below the service's size limit, in order. One payload that is too large alone stays alone (and is refused by name). */
-export function splitPayloads(payloads: readonly string[], limitBytes: number = MAX_BODY_BYTES * 0.95): (readonly number[])[] {
-  const parts: number[][] = [];
-  let size = 0;
-  payloads.forEach((payload, index) => {
-    // JSON escapes quotes and backslashes once more on the wire.
-    const bytes = Buffer.byteLength(JSON.stringify(payload)) + 1;
-    const part = parts.at(-1);
-    if (!part || size + bytes > limitBytes) {
-      parts.push([index]);
-      size = bytes;
-    } else {
-      part.push(index);
-      size += bytes;
-    }
-  });
-  return parts;
 }

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { DriverError } from '../driver.ts';
-import { type GlobusClient, splitPayloads } from './client.ts';
+import type { GlobusClient } from './client.ts';
+import { sendInParts } from './payload-parts.ts';
 import { FUNCTION_NAME } from './remote-function.ts';
 import { sleep } from './request-budget.ts';
 import { deserializeResult, packPayload, SerializationError } from './serialize.ts';
@@ -65,7 +66,7 @@ export function taskEnd(task: GlobusTask | undefined): TaskEnd | undefined {
 export async function submitControl(target: TaskTarget, requests: readonly unknown[], signal?: AbortSignal): Promise<string[]> {
   const payloads = requests.map((request) => packPayload([request]));
   const ids: string[] = [];
-  for (const part of splitPayloads(payloads)) {
+  const send = async (part: readonly number[]): Promise<void> => {
     let functionId = await target.functionId();
     for (let attempt = 1; ; attempt++) {
       try {
@@ -80,13 +81,14 @@ export async function submitControl(target: TaskTarget, requests: readonly unkno
           { repeatable: true, ...(signal ? { signal } : {}) },
         );
         ids.push(...answer.taskIds);
-        break;
+        return;
       } catch (error) {
         if (!(error instanceof DriverError) || error.code !== 'HF-GLOBUS-FUNCTION-NOT-FOUND' || attempt > 2) throw error;
         functionId = await target.functionId(functionId);
       }
     }
-  }
+  };
+  await sendInParts(payloads, send, (_, error) => Promise.reject(error));
   return ids;
 }
 

@@ -12,8 +12,7 @@ import {
 } from '../driver.ts';
 import { aliveAnswer, stopAnswer } from './answers.ts';
 import { AUTH_METHODS, type AuthMethod } from './authorizer.ts';
-import type { CampaignFacts } from './campaign-facts.ts';
-import { factsStore } from './campaign-facts.ts';
+import { type CampaignFacts, factsStore, newAttempt } from './campaign-facts.ts';
 import {
   type AskedTasks,
   type CampaignLook,
@@ -158,12 +157,12 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
       } else if (order.kind === 'offer' && known === undefined && facts.rebuilding?.uncertain.includes(name)) {
         // It may have been sent before the facts were lost: the pending tasks of the group and the file system are asked first.
         facts.rebuilding.uncertain = facts.rebuilding.uncertain.filter((other) => other !== name);
-        facts.attempts[name] = { offer: order.offer, tasks: [...facts.rebuilding.strays], resubmits: 0 };
+        facts.attempts[name] = newAttempt(order.offer, facts.rebuilding.strays);
         sight(watchOf(campaign).sights, name).isSuspect = true;
         answers.set(order, 'offered');
       } else if (order.kind === 'offer') {
         // What was offered before and has no task (its submission was cut off) is due again; what has one is not.
-        facts.attempts[name] ??= { offer: order.offer, tasks: [], resubmits: 0 };
+        facts.attempts[name] ??= newAttempt(order.offer);
         if (!facts.attempts[name].tasks.length && !watchOf(campaign).sights.get(name)?.isSuspect) due.push(name);
         answers.set(order, 'offered');
       } else if (known === undefined) {

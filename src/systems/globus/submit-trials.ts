@@ -1,11 +1,12 @@
 import type { OfferRecord } from '../../domain/spool.ts';
 import { DriverError } from '../driver.ts';
 import type { CampaignFacts } from './campaign-facts.ts';
-import { splitPayloads } from './client.ts';
 import type { TaskTarget } from './control-tasks.ts';
 import { AmbiguousAnswerError } from './http-errors.ts';
+import { sendInParts } from './payload-parts.ts';
 import { sleep } from './request-budget.ts';
 import { packPayload } from './serialize.ts';
+import { endAttempt, givenUp } from './watch-trials.ts';
 
 /** Attempts of one submission, as the SDK batches. */
 export const SUBMIT_BATCH = 128;
@@ -37,14 +38,22 @@ export async function submitAttempts(context: SubmitContext, names: readonly str
   for (let from = 0; from < due.length; from += SUBMIT_BATCH) {
     const batch = due.slice(from, from + SUBMIT_BATCH);
     const payloads = batch.map((name) => packPayload([context.request((facts.attempts[name] as { offer: OfferRecord }).offer)]));
-    for (const part of splitPayloads(payloads)) {
-      await submitPart(
-        context,
-        part.map((index) => batch[index] as string),
-        part.map((index) => payloads[index] as string),
-      );
-    }
+    const chosen = (from: readonly string[], part: readonly number[]) => part.map((index) => from[index] as string);
+    await sendInParts(
+      payloads,
+      (part) => submitPart(context, chosen(batch, part), chosen(payloads, part)),
+      (index, error) => giveUp(context, batch[index] as string, error.message),
+    );
   }
+}
+
+/** One attempt that no submission can carry fails alone: the others and the system go on. */
+async function giveUp({ facts, save }: SubmitContext, name: string, message: string): Promise<void> {
+  const attempt = facts.attempts[name];
+  if (attempt === undefined) return;
+  attempt.failure = { class: 'too_large', message, infrastructure: false };
+  endAttempt(attempt, givenUp(facts, attempt));
+  await save();
 }
 
 async function submitPart(context: SubmitContext, names: readonly string[], payloads: readonly string[]): Promise<void> {

@@ -79,7 +79,7 @@ function carriers(facts: CampaignFacts): Map<string, string[]> {
 function takeInAnswer(facts: CampaignFacts, sights: Map<string, AttemptSight>, answer: TrialAnswer): void {
   const attempt = facts.attempts[answer.name];
   if (!attempt || attempt.ended !== undefined) return;
-  if (answer.state === 'ended') attempt.ended = { ...answer.record, pilot: PILOT };
+  if (answer.state === 'ended') endAttempt(attempt, answer.record);
   else sight(sights, answer.name).isSuspect = true;
 }
 
@@ -126,6 +126,11 @@ export function judgeSight(attempt: AttemptFacts, seen: Seen, view: AttemptSight
     return seen.state === 'ended' ? 'submit' : 'wait';
   }
   return now - view.beat.at > staleSeconds ? 'submit' : 'wait';
+}
+
+/** An attempt's end, charged with the runs that the machine failed before. */
+export function endAttempt(attempt: AttemptFacts, record: DoneRecord): void {
+  attempt.ended = { ...record, pilot: PILOT, ...(attempt.resubmits === 0 ? {} : { retried: attempt.resubmits }) };
 }
 
 /** The end of an attempt that the machine failed more often than allowed, or that failed for good outside the training. */

@@ -37,6 +37,15 @@ describe('judge', () => {
     expect(judge(failed('lost'), ledger, budgets)).toMatchObject({ kind: 'done', state: 'failed' });
   });
 
+  it('what the system itself ran again after failures of the machine is charged too, whatever the end', () => {
+    const lost = (retried: number) => ended({ status: 'failed', values: null, error: { class: 'node_failure', message: 'why' }, retried });
+    expect(judge(lost(2), EMPTY_LEDGER, { infrastructure: 2, trial: 1 })).toMatchObject({ kind: 'done', state: 'failed' });
+    expect(judge(lost(1), EMPTY_LEDGER, { infrastructure: 2, trial: 1 })).toMatchObject({ kind: 'again', ledger: { infrastructure: 2 } });
+    const own = ended({ status: 'failed', values: null, error: { class: 'exit_code', message: 'why' }, retried: 2 });
+    expect(judge(own, EMPTY_LEDGER, budgets)).toMatchObject({ kind: 'again', ledger: { infrastructure: 2, trial: 1 } });
+    expect(judge(ended({ retried: 2 }), EMPTY_LEDGER, budgets)).toEqual({ kind: 'done', state: 'completed' });
+  });
+
   it('a returned attempt is free of charge, but not for ever', () => {
     const returned = ended({ status: 'returned', values: null });
     expect(judge(returned, EMPTY_LEDGER, budgets)).toMatchObject({ kind: 'again', ledger: { infrastructure: 0, trial: 0, free: 1 } });

@@ -2,8 +2,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createGlobusClient, type GlobusClient, splitPayloads } from '../../../src/systems/globus/client.ts';
+import { DriverError } from '../../../src/systems/driver.ts';
+import { createGlobusClient, type GlobusClient } from '../../../src/systems/globus/client.ts';
 import { AmbiguousAnswerError } from '../../../src/systems/globus/http-errors.ts';
+import { sendInParts, splitPayloads } from '../../../src/systems/globus/payload-parts.ts';
 import { RequestBudget } from '../../../src/systems/globus/request-budget.ts';
 import { packPayload } from '../../../src/systems/globus/serialize.ts';
 import { StandInEndpoint } from '../../support/globus-endpoint.ts';
@@ -230,5 +232,19 @@ describe('sizes', () => {
   it('payloads are split below the limit, in order, none lost', () => {
     const parts = splitPayloads(['a'.repeat(40), 'b'.repeat(40), 'c'.repeat(200), 'd'], 100);
     expect(parts).toEqual([[0, 1], [2], [3]]);
+  });
+
+  it('what the service finds too large is sent in halves, in order, and one that is too large alone is named', async () => {
+    const sent: number[] = [];
+    const refused: number[] = [];
+    await sendInParts(
+      ['a', 'b', 'c', 'd', 'e'],
+      async (part) => {
+        if (part.length > 2 || part.includes(3)) throw new DriverError('refused', 'HF-GLOBUS-TOO-LARGE', 'too large');
+        sent.push(...part);
+      },
+      async (index) => void refused.push(index),
+    );
+    expect([sent, refused]).toEqual([[0, 1, 2, 4], [3]]);
   });
 });

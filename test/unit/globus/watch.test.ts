@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Seen } from '../../../src/systems/globus/answers.ts';
-import type { CampaignFacts } from '../../../src/systems/globus/campaign-facts.ts';
+import { type CampaignFacts, newAttempt } from '../../../src/systems/globus/campaign-facts.ts';
 import type { GlobusClient } from '../../../src/systems/globus/client.ts';
 import { checkHealth, unknownHealth } from '../../../src/systems/globus/endpoint-health.ts';
 import { serializeJson } from '../../../src/systems/globus/serialize.ts';
@@ -44,7 +44,7 @@ const [A, B] = ['00000000-0000-4000-8000-00000000000a', '00000000-0000-4000-8000
 
 function facts(tasks: Record<string, string[]>): CampaignFacts {
   const attempts = Object.fromEntries(
-    Object.entries(tasks).map(([name, ids]) => [name, { offer: offer(name.replace(/\.1$/, '')), tasks: ids, resubmits: 0 }]),
+    Object.entries(tasks).map(([name, ids]) => [name, newAttempt(offer(name.replace(/\.1$/, '')), ids)]),
   );
   return { attempts } as unknown as CampaignFacts;
 }
@@ -114,7 +114,7 @@ describe('tasks of an ambiguous submission, shared by its attempts', () => {
 
 describe('what the file system says', () => {
   const beat = (value: number, state = 'running'): Seen => ({ state, beat: value, host: 'n', busy: [] });
-  const attempt = (tasks: string[]) => ({ offer: offer('trial-0001'), tasks, resubmits: 0 });
+  const attempt = (tasks: string[]) => newAttempt(offer('trial-0001'), tasks);
   const old = (value: number): AttemptSight => ({ state: 'running', beat: { value, at: performance.now() - 1_000_000 } });
 
   it.each<[string, string[], Seen, AttemptSight, boolean, string]>([
