@@ -129,6 +129,18 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a campaign on Globus Compute', () => {
     expect(rig.service.injected).toBeGreaterThan(20);
   });
 
+  it('is failed by a machine that always fails after 1 + max_retries submissions, whoever makes them', { timeout: 120_000 }, async () => {
+    const submissions = () =>
+      rig.service.exchanges.filter(({ path, body }) => path.endsWith('/submit') && /op[\\": ]+trial\\/.test(JSON.stringify(body))).length;
+    const before = submissions();
+    rig.endpoint.losing = 1_000;
+    const unlucky = engine.run(source('unlucky', { budget: { trials: 1 } }), 'unlucky-1').finally(() => {
+      rig.endpoint.losing = 0;
+    });
+    await expect(unlucky).rejects.toMatchObject({ cause: { type: 'NoTrialCompleted', message: expect.stringContaining('WorkerLost') } });
+    expect(submissions() - before).toBe(3);
+  });
+
   it('that is cancelled leaves nothing running on the endpoint', { timeout: 180_000 }, async () => {
     const long = {
       x: { type: 'float', min: 0, max: 1 },

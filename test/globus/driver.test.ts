@@ -8,6 +8,7 @@ import { packageRoot } from '../../src/package-root.ts';
 import { loadProfile } from '../../src/spec/load-profile.ts';
 import type { GlobusProfile } from '../../src/spec/profile.ts';
 import type { SystemOrder } from '../../src/systems/driver.ts';
+import { TASK_STATES } from '../../src/systems/globus/wire.ts';
 import { lookUntil, offer, type Rig, retried, startRig } from '../support/globus-rig.ts';
 import { HAS_GLOBUS_PYTHON } from '../support/globus-sdk-child.ts';
 import type { Fault } from '../support/globus-service.ts';
@@ -244,6 +245,70 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a Globus Compute system', () => {
     await driver.closeLaunch('sized');
   });
 
+  it('registers its function once by the hash of its source, for two campaigns and a restarted worker', async () => {
+    const stateDirectory = join(rig.folder, 'state-function');
+    const from = rig.service.exchanges.length;
+    const driver = rig.restart({ stateDirectory });
+    for (const campaign of ['shared-1', 'shared-2']) await driver.prepareLaunch(rig.plan(campaign), () => undefined);
+    await rig.restart({ stateDirectory }).prepareLaunch(rig.plan('shared-3'), () => undefined);
+    const asked = rig.service.exchanges.slice(from);
+    expect(asked.filter(({ method, path }) => method === 'POST' && path === '/v3/functions')).toHaveLength(1);
+    const used = asked.filter(({ path }) => path.endsWith('/submit')).flatMap(({ body }) => Object.keys((body as { tasks: object }).tasks));
+    expect(new Set(used).size).toBe(1);
+  });
+
+  it('shows each state of the service in its own words', async () => {
+    const states = TASK_STATES.filter((state) => state !== 'success' && state !== 'failed');
+    const driver = rig.restart({
+      stateDirectory: join(rig.folder, 'state-states'),
+      times: { health: 3_600, lossCheck: 3_600, control: 60 },
+    });
+    await driver.prepareLaunch(rig.plan('states'), () => undefined);
+    rig.endpoint.setOnline(false);
+    try {
+      await driver.send(offers('states', states.length));
+      const waiting = [...rig.service.tasks.values()].filter(
+        (task) => task.payload.includes('launch-states') && task.priority === undefined,
+      );
+      const trials = waiting.slice(-states.length);
+      trials.forEach((task, index) => {
+        task.status = states[index] ?? '';
+      });
+      const look = await driver.look({ acks: [], pilots: [], waitSeconds: 0 }, new AbortController().signal);
+      expect(look?.notices).toContain(`states: ${states.map((state) => `1 ${state}`).join(', ')}`);
+    } finally {
+      rig.endpoint.setOnline(true);
+    }
+    await lookUntil(
+      () => driver,
+      (records) => records.length >= states.length,
+    );
+    await driver.closeLaunch('states');
+  });
+
+  it('sends in halves what the service finds too large, and fails alone what no submission can carry', async () => {
+    await rig.driver.prepareLaunch(rig.plan('large'), () => undefined);
+    const orders = [
+      ...offers('large', 6),
+      { kind: 'offer' as const, campaign: 'large', offer: offer('large', 7, { x: 0.5, echo: 'X'.repeat(9_000) }) },
+    ];
+    rig.service.sizeLimit = 4_000;
+    const before = submits(rig);
+    expect((await rig.driver.send(orders)).answers).toEqual(Array(7).fill('offered'));
+    expect(submits(rig) - before).toBeGreaterThan(3);
+    rig.service.sizeLimit = 10_000_000;
+    const ended = await lookUntil(
+      () => rig.driver,
+      (records) => records.length >= 7,
+    );
+    const verdicts = ended.map((record) => [record.trial, record.error?.class ?? record.status]).sort();
+    expect(verdicts).toEqual([
+      ...orders.slice(0, 6).map((_, index) => [`trial-000${index + 1}`, 'completed']),
+      ['trial-0007', 'too_large'],
+    ]);
+    await rig.driver.closeLaunch('large');
+  });
+
   it('refuses a launch folder of another campaign and an environment that is not ready, before anything is submitted', async () => {
     const plan = rig.plan('first');
     await rig.driver.prepareLaunch(plan, () => undefined);
@@ -360,6 +425,17 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a Globus Compute system', () => {
     const { directory } = await rig.restart({ env }).prepareLaunch({ ...plan, spec: { ...plan.spec, training } }, () => undefined);
     const launch = JSON.parse(readFileSync(join(directory, 'launch.json'), 'utf8')) as { env: Record<string, string> };
     expect(launch.env).toEqual({ ...env, OMP_NUM_THREADS: '8' });
+    // What a training on a worker sees of it.
+    const driver = rig.restart({ env });
+    await driver.prepareLaunch(rig.plan('echoed'), () => undefined);
+    await driver.send([{ kind: 'offer', campaign: 'echoed', offer: offer('echoed', 1, { x: 0.5, echo: Object.keys(env).join(' ') }) }]);
+    const [record] = await lookUntil(
+      () => driver,
+      (records) => records.length >= 1,
+    );
+    const log = readFileSync(join(rig.folder, 'results', 'launch-echoed', record?.directory ?? '', 'stdout.log'), 'utf8');
+    expect(JSON.parse(log.trim().split('\n').at(-1) ?? '')).toEqual(env);
+    await driver.closeLaunch('echoed');
   });
 
   it('waits while another worker holds its state, and takes over what a dead one left', async () => {

@@ -21,6 +21,8 @@ params = json.load(open(os.environ["HOLDFAST_PARAMS"]))
 fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 os.write(fd, (os.environ["HOLDFAST_TRIAL"] + "." + os.environ["HOLDFAST_ATTEMPT"] + "\\n").encode())
 print("x" * int(params.get("noise", 0)))
+if "echo" in params:
+    print(json.dumps({name: os.environ.get(name) for name in params["echo"].split()}))
 for step in range(1, 1 + int(params.get("steps", 1))):
     with open(os.path.join(out, "metrics.jsonl"), "a") as stream:
         stream.write(json.dumps({"epoch": step, "score": params["x"] * step}) + "\\n")

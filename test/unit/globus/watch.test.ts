@@ -43,9 +43,7 @@ const offer = (trial: string) => ({
 const [A, B] = ['00000000-0000-4000-8000-00000000000a', '00000000-0000-4000-8000-00000000000b'];
 
 function facts(tasks: Record<string, string[]>): CampaignFacts {
-  const attempts = Object.fromEntries(
-    Object.entries(tasks).map(([name, ids]) => [name, newAttempt(offer(name.replace(/\.1$/, '')), ids)]),
-  );
+  const attempts = Object.fromEntries(Object.entries(tasks).map(([name, ids]) => [name, newAttempt(offer(name.replace(/\.1$/, '')), ids)]));
   return { attempts } as unknown as CampaignFacts;
 }
 const done = (id: string, trial: string): GlobusTask => ({
