@@ -12,7 +12,8 @@ export async function asActivityFailure<T>(call: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (!(error instanceof DriverError)) throw error;
     throw ApplicationFailure.create({
-      message: error.message,
+      // The code goes with the words: the Web UI and the campaign's notices show the message alone.
+      message: `${error.message} [${error.code}]`,
       type: TYPE_OF_CLASS[error.class],
       nonRetryable: error.class !== 'transport',
       details: [error.code],

@@ -101,3 +101,8 @@ export function told(error: unknown): ToldError {
   const message = error instanceof Error ? error.message : String(error);
   return { exit: 'failed', code: 'HF-UNEXPECTED', message, isUnexpected: true };
 }
+
+/** The message with its stable code behind it, on a line of its own behind a list; docs/errors.md has an entry for each. */
+export function withCode({ message, code }: Pick<ToldError, 'message' | 'code'>): string {
+  return `${message}${message.includes('\n') ? '\n' : ' '}[${code}]`;
+}

@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { EXIT_CODES, type Exit, told } from './exit-codes.ts';
+import { EXIT_CODES, type Exit, told, withCode } from './exit-codes.ts';
 import { type CliIo, processIo } from './io.ts';
 import { program } from './program.ts';
 
@@ -24,7 +24,7 @@ export async function main(argv: readonly string[], io: CliIo = processIo()): Pr
         `${JSON.stringify({ error: { code: problem.code, message: problem.message, exit: EXIT_CODES[problem.exit].status } })}\n`,
       );
     } else {
-      io.errors.write(`${problem.message}\n`);
+      io.errors.write(`${withCode(problem)}\n`);
       if (problem.isUnexpected && io.env.HOLDFAST_DEBUG !== '1')
         io.errors.write('This should not have happened; HOLDFAST_DEBUG=1 shows where.\n');
     }

@@ -5,17 +5,21 @@ import type { CompareOptions } from './compare.ts';
 import { endpointIo } from './endpoint.ts';
 import { endpointCommand } from './endpoint-command.ts';
 import { EXIT_CODES, type Exit } from './exit-codes.ts';
+import type { GetOptions } from './get.ts';
+import { houseCommands } from './house-commands.ts';
 import type { ImportanceOptions } from './importance.ts';
 import { type InitOptions, init } from './init.ts';
 import { PRESETS } from './init-presets.ts';
 import type { CliIo } from './io.ts';
 import * as look from './look-commands.ts';
+import type { PlanOptions } from './plan.ts';
 import { EXPORTS, exportTrials, report } from './result-commands.ts';
 import { siteCommands } from './site-commands.ts';
 import { run, validate } from './start-commands.ts';
 import { STEERING, steer, type Verb } from './steer-commands.ts';
 import * as table from './table-commands.ts';
 import * as trial from './trial-commands.ts';
+import { versions } from './version.ts';
 import { watch } from './watch.ts';
 import * as work from './worker-commands.ts';
 
@@ -28,6 +32,7 @@ export function program(io: CliIo, finish: Finish): Command {
     .description('Hyperparameter-optimisation campaigns that cannot be lost.')
     .showSuggestionAfterError(true)
     .showHelpAfterError('(holdfast --help lists the commands)')
+    .version(versions().holdfast, '-V, --version')
     .configureHelp({ sortSubcommands: false })
     .addHelpText('after', exitTable());
 
@@ -49,6 +54,7 @@ export function program(io: CliIo, finish: Finish): Command {
   lookAt(add, io);
   steering(root, add, io);
   siteCommands(root, add, io);
+  houseCommands(root, add, io);
   root.addCommand(endpoint(io));
   return root;
 }
@@ -88,6 +94,11 @@ function start(add: Add, io: CliIo): void {
   )
     .option('--id <id>', 'id of the campaign (default: <name>-<n>)')
     .option('-w, --watch', 'watch it until the end; Ctrl-C leaves the view, never the campaign');
+  add(
+    'plan <file>',
+    'what a campaign would do: first points, jobs, node-hours, every default; needs no server and starts nothing',
+    async (file: string, options: PlanOptions) => (await import('./plan.ts')).plan(file, options, io),
+  ).option('-n, --points <n>', 'first points', positive, 5);
 }
 
 function adoption(add: Add, io: CliIo): void {
@@ -159,6 +170,19 @@ function lookAt(add: Add, io: CliIo): void {
     .option('--stderr', 'stderr instead of stdout')
     .option('-n, --lines <n>', 'only the last lines', positive)
     .option('-a, --attempt <n>', 'an earlier attempt', positive);
+  add(
+    'get <campaign> [trial] [file]',
+    'a file of a trial, fetched from the system where it is not here; without a file the list',
+    async (...words: [string, string | undefined, string | undefined, GetOptions]) =>
+      (await import('./get.ts')).get(
+        words.slice(0, 3).filter((word): word is string => typeof word === 'string'),
+        words[3],
+        io,
+      ),
+  )
+    .option('-o, --out <path>', 'a file or folder to put it into; "-" prints it')
+    .option('-a, --attempt <n>', 'an earlier attempt', positive)
+    .option('--max-bytes <n>', 'refuse larger files of a remote system (default 512 MiB)', positive);
   add(
     'why <campaign> [trial]',
     'why a trial stands where it stands, with evidence',

@@ -9,7 +9,7 @@ import { readSource } from '../spec/source.ts';
 import { inlineWarmStart } from '../spec/warm-start.ts';
 import { plural } from '../view/format.ts';
 import { tellingOrder } from '../view/parameters.ts';
-import { CliError, type Exit } from './exit-codes.ts';
+import { CliError, type Exit, withCode } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
 import { watchCampaign } from './watch.ts';
 
@@ -24,7 +24,7 @@ export async function validate(file: string, options: CommonOptions, io: CliIo):
   } catch (error) {
     if (!(error instanceof BadSpec)) throw error;
     if (options.json === true) print(io, options, { file, valid: false, problems: error.problems }, '');
-    else io.errors.write(`${error.message}\n`);
+    else io.errors.write(`${withCode(error)}\n`);
     return 'usage';
   }
 }

@@ -73,7 +73,8 @@ export function steer(verb: Verb, name: string | undefined, options: SteerOption
   });
 }
 
-async function confirm(io: CliIo, question: string): Promise<boolean> {
+/** Asks on the terminal; anything but y or yes is a no. */
+export async function confirm(io: CliIo, question: string): Promise<boolean> {
   const reader = createInterface({ input: io.input, output: io.errors });
   try {
     return /^y(es)?$/i.test((await reader.question(`${question} [y/N] `, { signal: io.interrupted })).trim());

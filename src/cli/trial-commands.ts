@@ -16,7 +16,7 @@ import { type CliIo, type CommonOptions, painter, print, withClient } from './io
 import { followFile, lastLines, printFile } from './log-files.ts';
 
 /** What the commands about one trial start from. */
-interface TrialFile {
+export interface TrialFile {
   readonly campaign: string;
   readonly number: number;
   readonly view: TrialView;
@@ -26,7 +26,8 @@ interface TrialFile {
   readonly remoteFolder?: string;
 }
 
-async function trialFile(client: Client, first: string, second: string | undefined, attempt?: number): Promise<TrialFile> {
+/** Which trial is meant, what it says of itself, and where its files lie. Throws CliError. */
+export async function trialFile(client: Client, first: string, second: string | undefined, attempt?: number): Promise<TrialFile> {
   const { campaign: named, number } = trialArgument(first, second);
   const campaign = await findCampaign(client, named);
   const description = await askDescription(client, campaign);

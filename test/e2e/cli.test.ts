@@ -150,10 +150,39 @@ describe('a campaign from the command line', () => {
     expect((await cli('validate', next)).out).toContain('sampler random with 5 results of earlier campaigns');
   });
 
+  it('began with the points that its plan tells, and the plan starts nothing', async () => {
+    const file = path.join(folder, 'plain.yaml');
+    const before = await readdir(folder);
+    const { points } = await cliJson<{ points: { params: object; origin: string }[] }>('plan', file, '-n', '6');
+    expect(points).toEqual(
+      (await cliJson<TrialRow[]>('trials', 'plain-1')).map(({ params, origin }) => ({ params: expect.objectContaining(params), origin })),
+    );
+    expect(await readdir(folder)).toEqual(before);
+    expect(await cliJson('ls')).toHaveLength(1);
+  });
+
+  it('gives its files: a list, a copy, its words on the terminal', async () => {
+    const { files, folder: place } = await cliJson<{ files: { path: string; isHere: boolean }[]; folder: string }>('get', 'plain-1', '2');
+    expect(files.map((file) => file.path)).toEqual(expect.arrayContaining(['stdout.log', 'metrics.jsonl', 'results.json']));
+    expect(place).toContain('attempt-1');
+    const out = path.join(folder, 'taken');
+    expect(await cliJson('get', 'plain-1/2', 'results.json', '-o', `${out}/`)).toMatchObject({
+      out: path.join(out, 'results.json'),
+      bytes: 15,
+    });
+    expect(JSON.parse(await readFile(path.join(out, 'results.json'), 'utf8'))).toEqual({ score: 0.85 });
+    expect((await cli('get', 'plain-1', '1', 'stderr.log', '-o', '-')).out).toBe('ValueError: x is too large\n');
+    const none = await cli('get', 'plain-1', '2', 'model.pt');
+    expect(none).toMatchObject({ exit: 1, err: expect.stringContaining('has no file model.pt. There is: ') });
+    expect(none.err).toContain('[HF-NO-FILE]');
+    expect((await cli('get', 'plain-1', '2', '../../launch.json')).exit).toBe(2);
+    expect((await cli('get', 'plain-1')).exit).toBe(2);
+  });
+
   it('that has spent its budget cannot be resumed: exit 4', async () => {
     const { exit, err } = await cli('resume', 'plain-1');
     expect(exit).toBe(4);
-    expect(err).toMatch(/^plain-1 has ended: .*Start another one with `holdfast run FILE`\.\n$/);
+    expect(err).toMatch(/^plain-1 has ended: .*Start another one with `holdfast run FILE`\. \[HF-BUDGET-SPENT\]\n$/);
   });
 
   it('gets the next free number, and an id in use is refused', async () => {
@@ -228,6 +257,56 @@ describe('a running campaign', () => {
   });
 });
 
+describe('holdfast clean', () => {
+  interface Cleaned {
+    readonly dryRun: boolean;
+    readonly launches: readonly {
+      campaign: string;
+      folder: string;
+      remove: boolean;
+      reason: string;
+      trials: number;
+      best: number | null;
+    }[];
+    readonly removed: readonly { folder: string; archive: string | null; error?: string }[];
+  }
+  const of = (cleaned: Cleaned, campaign: string) => cleaned.launches.find((launch) => launch.campaign === campaign);
+
+  it('lists first and touches nothing; then takes what ended, never what runs and never a folder without our mark', async () => {
+    const results = path.join(folder, 'results');
+    await mkdir(path.join(results, 'by-hand'));
+    await writeFile(path.join(results, 'by-hand', 'notes.txt'), 'mine');
+    await cli('run', await campaignFile('alive', { trials: 60, pause: 2 }), '--id', 'alive');
+    await eventually(async () => (await cliJson<CampaignStatus>('status', 'alive')).phase === 'running');
+    const before = (await readdir(results)).sort();
+
+    const young = await cliJson<Cleaned>('clean', results);
+    expect(young.launches.every(({ remove }) => !remove)).toBe(true);
+    expect(of(young, 'plain-1')).toMatchObject({ trials: 6, reason: expect.stringMatching(/^ended only .* ago$/) });
+
+    const listed = await cliJson<Cleaned>('clean', results, '--older-than', '0s', '--keep-best', '1');
+    expect(listed).toMatchObject({ dryRun: true, removed: [] });
+    expect(of(listed, 'alive')).toMatchObject({ remove: false, reason: 'the campaign is running' });
+    expect(of(listed, 'gone')).toMatchObject({ remove: true });
+    const stays = listed.launches.filter(({ remove }) => !remove).map(({ campaign }) => campaign);
+    expect(stays).toHaveLength(2);
+    const bests = listed.launches.flatMap(({ campaign, best }) => (campaign === 'alive' || best === null ? [] : [best]));
+    expect(listed.launches.find(({ campaign, remove }) => !remove && campaign !== 'alive')?.best).toBe(Math.max(...bests));
+    expect(listed.launches.some(({ folder: place }) => place.includes('by-hand'))).toBe(false);
+    expect((await readdir(results)).sort()).toEqual(before);
+
+    const done = await cliJson<Cleaned>('clean', results, '--older-than', '0s', '--keep-best', '1', '--archive', '--yes');
+    expect(done.removed.every(({ archive, error }) => archive?.endsWith('.tar.gz') === true && error === undefined)).toBe(true);
+    expect(done.removed).toHaveLength(listed.launches.length - 2);
+    const left = await readdir(results);
+    expect(left).toContain('by-hand');
+    expect(left.filter((name) => !name.endsWith('.tar.gz'))).toHaveLength(3);
+    expect((await cliJson<CampaignStatus>('status', 'alive')).phase).toBe('running');
+    await cli('stop', 'alive', '--yes');
+    await engine.client.workflow.getHandle('alive').result();
+  }, 120_000);
+});
+
 describe('what cannot work is told in one sentence', () => {
   it('a mistyped command, option, campaign or file: exit 2 with what was meant', async () => {
     const typo = await cli('statis');
@@ -255,7 +334,7 @@ describe('what cannot work is told in one sentence', () => {
     try {
       const { exit, err, out } = await cli('ls');
       expect({ exit, out }).toEqual({ exit: 5, out: '' });
-      expect(err).toMatch(/^Temporal 127\.0\.0\.1:1 does not answer\. Start a server with `holdfast dev`.*\n$/);
+      expect(err).toMatch(/^Temporal 127\.0\.0\.1:1 does not answer\. Start a server with `holdfast dev`.* \[HF-TEMPORAL-UNREACHABLE\]\n$/);
       expect(await cliJson('ls')).toMatchObject({ error: { code: 'HF-TEMPORAL-UNREACHABLE', exit: 5 } });
     } finally {
       process.env.TEMPORAL_ADDRESS = engine.server.address;

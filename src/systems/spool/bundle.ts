@@ -38,10 +38,10 @@ export async function readBundle(folder: string): Promise<Bundle> {
   const files = await listBundle(folder);
   const bytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
   if (files.length === 0)
-    throw refused('EMPTY', `Training code ${folder} has no files. Name the folder of your training in training.bundle.`);
+    throw refused('HF-BUNDLE-EMPTY', `Training code ${folder} has no files. Name the folder of your training in training.bundle.`);
   if (files.length > MOST_FILES || bytes > MOST_BYTES) {
     const size = `${files.length} files, ${Math.round(bytes / 1e6)} MB`;
-    throw refused('TOO-LARGE', `Training code ${folder} is too large (${size}). Keep data out of it: name it in data.dir.`);
+    throw refused('HF-BUNDLE-TOO-LARGE', `Training code ${folder} is too large (${size}). Keep data out of it: name it in data.dir.`);
   }
   return { folder, files, sha256: await digest(folder, files) };
 }
@@ -51,7 +51,7 @@ async function listBundle(folder: string): Promise<BundleFile[]> {
   async function visit(relative: string, above: readonly string[]): Promise<void> {
     const here = await realpath(path.join(folder, relative));
     if (above.includes(here))
-      throw refused('LOOP', `Training code ${folder} has a symbolic link to a folder above itself (${relative}). Remove it.`);
+      throw refused('HF-BUNDLE-LOOP', `Training code ${folder} has a symbolic link to a folder above itself (${relative}). Remove it.`);
     for (const name of (await readdir(here)).sort()) {
       if (SKIPPED_FOLDERS.has(name) || name.endsWith('.pyc')) continue;
       const child = relative === '' ? name : `${relative}/${name}`;
@@ -65,7 +65,7 @@ async function listBundle(folder: string): Promise<BundleFile[]> {
     await visit('', []);
   } catch (error) {
     if (isMissing(error))
-      throw refused('MISSING', `Training code ${folder} does not exist. Name the folder of your training in training.bundle.`);
+      throw refused('HF-BUNDLE-MISSING', `Training code ${folder} does not exist. Name the folder of your training in training.bundle.`);
     throw error;
   }
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
@@ -113,5 +113,5 @@ export async function placeBundle(bundle: Bundle, launchDirectory: string): Prom
 }
 
 function refused(code: string, message: string): DriverError {
-  return new DriverError('refused', `HF-BUNDLE-${code}`, message);
+  return new DriverError('refused', code, message);
 }
