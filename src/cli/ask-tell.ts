@@ -1,6 +1,5 @@
 import { createInterface } from 'node:readline';
-import { answer, openAskTell } from '../search/ask-tell.ts';
-import { samplerEntry } from '../search/registry.ts';
+import { type AskTell, answer, openAskTell } from '../search/ask-tell.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import type { CliIo } from './io.ts';
 import { readSpaceFile } from './space-file.ts';
@@ -13,6 +12,7 @@ export interface AskTellCommandOptions {
   readonly direction?: 'minimize' | 'maximize';
   /** Options of the sampler as JSON. */
   readonly options?: string;
+  readonly json?: boolean;
 }
 
 /**
@@ -20,25 +20,41 @@ export interface AskTellCommandOptions {
  * leaves nothing behind; ends with its input.
  */
 export async function runAskTell(options: AskTellCommandOptions, io: CliIo): Promise<Exit> {
-  const { space, objectives = [{ metric: 'value', direction: 'minimize', reduce: 'result' } as const] } = await readSpaceFile(
-    options.space,
-  );
-  const { direction, sampler = 'auto', seed = 0 } = options;
+  let session: AskTell;
   try {
-    samplerEntry(sampler);
+    session = await opened(options);
   } catch (error) {
-    throw new CliError('usage', 'HF-ASK-TELL', (error as Error).message);
+    // Whoever drives us reads lines of JSON; --json makes every command tell its error so.
+    if (options.json !== true) io.output.write(`${JSON.stringify({ error: (error as Error).message })}\n`);
+    throw error;
   }
-  const directed = direction ? objectives.map((o) => ({ ...o, direction })) : objectives;
-  let session = openAskTell(space, { objectives: directed, sampler, seed, options: optionsOf(options.options) });
   const lines = createInterface({ input: io.input, crlfDelay: Number.POSITIVE_INFINITY });
   io.interrupted.addEventListener('abort', () => lines.close());
+  // Whoever read our answers has gone: that is the end too, and no fault.
+  io.output.on('error', () => lines.close());
   for await (const line of lines) {
     const said = answer(session, line);
     session = said.session;
     if (said.lines.length > 0) io.output.write(`${said.lines.join('\n')}\n`);
   }
   return 'ok';
+}
+
+/** @throws BadSpec for the space, CliError for everything else that cannot be used. */
+async function opened({ space: file, direction, sampler, seed, options }: AskTellCommandOptions): Promise<AskTell> {
+  const { space, objectives = [{ metric: 'value', direction: 'minimize', reduce: 'result' } as const] } = await readSpaceFile(file);
+  const directed = direction ? objectives.map((o) => ({ ...o, direction })) : objectives;
+  const given = optionsOf(options);
+  try {
+    return openAskTell(space, {
+      objectives: directed,
+      options: given,
+      ...(sampler === undefined ? {} : { sampler }),
+      ...(seed === undefined ? {} : { seed }),
+    });
+  } catch (error) {
+    throw new CliError('usage', 'HF-ASK-TELL', (error as Error).message);
+  }
 }
 
 function optionsOf(text: string | undefined): Record<string, unknown> {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import type { AnalyzeOptions } from './analyze.ts';
 import type { AskTellCommandOptions } from './ask-tell.ts';
 import type { DataOptions } from './data.ts';
@@ -96,7 +96,7 @@ export function siteCommands(root: Command, add: Add, io: CliIo): void {
     .requiredOption('--space <file>', 'a campaign file, or a file that holds a space only')
     .option('--sampler <name>', 'auto, gp, tpe, cmaes, random, sobol, grid, …')
     .option('--seed <n>', 'the same seed and lines give the same answers', whole)
-    .option('--direction <way>', 'minimize or maximize')
+    .addOption(new Option('--direction <way>', 'of every objective, instead of what the file says').choices(['minimize', 'maximize']))
     .option('--options <json>', 'options of the sampler');
   add(
     'recover',

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import type { Objective } from '../domain/campaign.ts';
-import type { Parameter, ParameterValue, Space } from '../domain/space.ts';
+import type { Condition, Parameter, Space } from '../domain/space.ts';
 import { admitCampaign } from '../spec/admit.ts';
 import { BadSpec } from '../spec/bad-spec.ts';
 import { isMapping } from '../spec/source.ts';
+import { inOurWords } from './space-spellings.ts';
 
 /** What `holdfast ask-tell` needs of a file. */
 export interface SpaceFile {
@@ -13,7 +14,10 @@ export interface SpaceFile {
 }
 
 /** Keys of a campaign file that say what is searched; the others say where it runs. */
-const CAMPAIGN_KEYS = ['search_space', 'constraints', 'objective'] as const;
+const CAMPAIGN_KEYS = ['constraints', 'objective'] as const;
+
+/** Where the space stands in a file that holds more than the space. */
+const SPACE_KEYS = ['search_space', 'space', 'parameters'] as const;
 
 /**
  * Reads a space from YAML or JSON in one of three forms: a campaign file (only `search_space`, `constraints` and `objective` are used), a mapping of
@@ -22,25 +26,38 @@ const CAMPAIGN_KEYS = ['search_space', 'constraints', 'objective'] as const;
  */
 export async function readSpaceFile(file: string): Promise<SpaceFile> {
   const root = parseFile(file);
-  const list = Array.isArray(root) ? root : isMapping(root) && Array.isArray(root.space) ? root.space : undefined;
-  if (list) {
-    const direction = isMapping(root) && root.direction === 'maximize' ? 'maximize' : 'minimize';
-    return { space: fromList(file, list), objectives: [{ metric: 'value', direction, reduce: 'result' }] };
-  }
-  if (!isMapping(root)) throw bad(file, '', 'is no search space', 'Write a campaign file, a mapping of parameters, or a list of them.');
-  const chosen = Object.fromEntries(CAMPAIGN_KEYS.filter((key) => key in root).map((key) => [key, root[key]]));
-  const space = 'search_space' in root ? chosen : { search_space: root };
+  if (!isMapping(root) && !Array.isArray(root))
+    throw bad(file, '', 'is no search space', 'Write a campaign file, a mapping of parameters, or a list of them.');
+  const around = isMapping(root) ? root : {};
+  const given = spaceIn(root);
+  const { entries, names } = Array.isArray(given) ? fromList(file, given) : { entries: given, names: new Map<string, string>() };
+  const search_space = isMapping(entries) ? Object.fromEntries(Object.entries(entries).map(([name, e]) => [name, inOurWords(e)])) : entries;
+  const chosen = given === root ? {} : Object.fromEntries(CAMPAIGN_KEYS.filter((key) => key in around).map((key) => [key, around[key]]));
+  const isDirected = around.direction === 'minimize' || around.direction === 'maximize';
   // The rest of a campaign, which the admission asks for and nobody uses here.
-  const whole = {
+  const spec = await admitCampaign({
     name: 'ask-tell',
     training: { command: ['true'] },
     budget: { trials: 1 },
-    objective: { metric: 'value', direction: 'minimize' },
-    ...space,
-  };
-  const spec = await admitCampaign(whole);
-  return 'objective' in root ? { space: spec.space, objectives: spec.objectives } : { space: spec.space };
+    objective: { metric: 'value', direction: isDirected && given !== root ? around.direction : 'minimize' },
+    search_space,
+    ...chosen,
+  });
+  const space = named(spec.space, names);
+  return 'objective' in chosen || (isDirected && given !== root) ? { space, objectives: spec.objectives } : { space };
 }
+
+/** The part of a file that is the space: under one of the keys, or all of it. */
+function spaceIn(root: unknown): unknown {
+  if (!isMapping(root)) return root;
+  if ('search_space' in root) return root.search_space;
+  const key = SPACE_KEYS.find((name) => Array.isArray(root[name]) || isSpace(root[name]));
+  return key === undefined ? root : root[key];
+}
+
+/** A mapping of parameters, and not a parameter that happens to be called `space`. */
+const isSpace = (value: unknown): boolean =>
+  isMapping(value) && Object.values(value).length > 0 && Object.values(value).every((entry) => isMapping(entry) && 'type' in entry);
 
 function parseFile(file: string): unknown {
   let text: string;
@@ -58,44 +75,41 @@ function parseFile(file: string): unknown {
 
 const bad = (file: string, path: string, what: string, next: string): BadSpec => new BadSpec(file, [{ path, what, next, file }]);
 
-function fromList(file: string, list: readonly unknown[]): Space {
-  const parameters = list.map((entry, i): Parameter => {
-    const at = `[${i}]`;
-    if (!isMapping(entry) || typeof entry.name !== 'string') throw bad(file, at, 'is no parameter', 'Write {name: …, type: …}.');
-    const { name, type } = entry;
-    const when = conditionOf(file, `${at}.when`, entry.when);
-    if (type === 'float' || type === 'int') {
-      const [min, max] = [entry.low ?? entry.min, entry.high ?? entry.max];
-      if (typeof min !== 'number' || typeof max !== 'number' || !(min <= max))
-        throw bad(file, at, 'has no low and high with low ≤ high', 'Give both as numbers.');
-      if (entry.log === true && min <= 0) throw bad(file, at, 'is on a log scale and begins at or below 0', 'Raise low above 0.');
-      const step = typeof entry.step === 'number' ? { step: entry.step } : {};
-      return { name, type, min, max, ...step, ...(entry.log === true ? { log: true } : {}), ...when };
-    }
-    if (type === 'categorical' || type === 'ordinal') {
-      const values = entry.choices ?? entry.values;
-      if (!Array.isArray(values) || values.length === 0) throw bad(file, at, 'has no choices', 'List at least one.');
-      return { name, type, values: values as ParameterValue[], ...when };
-    }
-    throw bad(file, `${at}.type`, `is ${JSON.stringify(type)}`, 'Must be float, int, categorical or ordinal.');
+interface Listed {
+  readonly entries: Readonly<Record<string, unknown>>;
+  /** Our name → the list's, for names that a campaign file cannot have. */
+  readonly names: ReadonlyMap<string, string>;
+}
+
+/** A list as a mapping. Names that are no identifiers (`eta.x`) travel under another name and come back at the end. */
+function fromList(file: string, list: readonly unknown[]): Listed {
+  const entries: Record<string, unknown> = {};
+  const names = new Map<string, string>();
+  const ours = new Map<string, string>();
+  list.forEach((entry, i) => {
+    if (!isMapping(entry) || typeof entry.name !== 'string') throw bad(file, `[${i}]`, 'is no parameter', 'Write {name: …, type: …}.');
+    if (ours.has(entry.name)) throw bad(file, `[${i}].name`, `${entry.name} stands in the list twice`, 'Give each its own name.');
+    let own = /^[A-Za-z_]\w*$/.test(entry.name) && !(entry.name in Object.prototype) ? entry.name : `p_${entry.name.replace(/\W/g, '_')}`;
+    while (own in entries) own += '_';
+    ours.set(entry.name, own);
+    names.set(own, entry.name);
+    entries[own] = inOurWords(entry);
   });
-  return { parameters: parentsFirst(file, parameters) };
+  for (const entry of Object.values(entries))
+    if (isMapping(entry) && isMapping(entry.when))
+      Object.assign(entry, {
+        when: Object.fromEntries(Object.entries(entry.when).map(([name, values]) => [ours.get(name) ?? name, values])),
+      });
+  return { entries, names };
 }
 
-function conditionOf(file: string, at: string, when: unknown): Pick<Parameter, 'when'> {
-  if (when === undefined || when === null) return {};
-  if (!isMapping(when) || typeof when.param !== 'string' || !Array.isArray(when.in))
-    throw bad(file, at, 'is no condition', 'Write {param: name, in: [values]}.');
-  return { when: { [when.param]: when.in as ParameterValue[] } };
-}
-
-function parentsFirst(file: string, parameters: readonly Parameter[]): Parameter[] {
-  const out: Parameter[] = [];
-  const rest = [...parameters];
-  while (rest.length > 0) {
-    const at = rest.findIndex((p) => Object.keys(p.when ?? {}).every((name) => out.some((o) => o.name === name)));
-    if (at < 0) throw bad(file, rest[0]?.name ?? '', 'depends on a parameter that is not there, or on itself', 'Check its when.');
-    out.push(...rest.splice(at, 1));
-  }
-  return out;
+function named({ parameters, ...rest }: Space, names: ReadonlyMap<string, string>): Space {
+  const nameOf = (name: string) => names.get(name) ?? name;
+  const conditionOf = (when: Condition) => Object.fromEntries(Object.entries(when).map(([name, values]) => [nameOf(name), values]));
+  return {
+    ...rest,
+    parameters: parameters.map(
+      (p): Parameter => ({ ...p, name: nameOf(p.name), ...(p.when === undefined ? {} : { when: conditionOf(p.when) }) }),
+    ),
+  };
 }

@@ -1,6 +1,7 @@
 import type { Objective } from '../domain/campaign.ts';
 import type { Point, Space } from '../domain/space.ts';
 import { isFinal, type TrialRow, type TrialState } from '../domain/trial.ts';
+import { readOptions } from './options.ts';
 import { samplerEntry } from './registry.ts';
 import type { SamplerState } from './sampler.ts';
 import { type CompiledSpace, codesOf, compileSpace, isActive, pointOf } from './space.ts';
@@ -37,13 +38,13 @@ const MOST_ASKED = 100_000;
 
 /**
  * A session without trials. Example: `openAskTell(space, { sampler: 'auto', seed: 7 })`.
- * @throws Error for an unknown sampler or a space that cannot be read.
+ * @throws Error for an unknown sampler, an option it does not have, or a space that cannot be read.
  */
 export function openAskTell(
   space: Space,
   { objectives = [MINIMIZE], sampler = 'auto', seed = 0, options = {} }: AskTellOptions = {},
 ): AskTell {
-  samplerEntry(sampler);
+  readOptions(samplerEntry(sampler).options ?? {}, options);
   return { space: compileSpace(space), objectives, sampler, seed, options, trials: [] };
 }
 
@@ -66,15 +67,21 @@ export function answer(session: AskTell, line: string): Answer {
 function parse(line: string): Record<string, unknown> {
   let value: unknown;
   try {
-    // NaN and Infinity, which Python's json writes, are no JSON: a trial without a finite value has failed.
     value = JSON.parse(line);
   } catch {
-    throw new Error(
-      'The line is not JSON. Send one JSON object a line; for a result that is not a number send {"tell": {"id": …, "state": "failed"}}.',
-    );
+    try {
+      value = JSON.parse(withoutBareNumbers(line));
+    } catch {
+      throw new Error('The line is not JSON. Send one JSON object a line, like {"ask": 1}.');
+    }
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('The line is not a JSON object.');
   return value as Record<string, unknown>;
+}
+
+/** NaN and Infinity as Python's json writes them, which are no JSON, become null; inside strings they stay. */
+function withoutBareNumbers(line: string): string {
+  return line.replace(/"(?:\\.|[^"\\])*"|-?\b(?:NaN|Infinity)\b/g, (part) => (part.startsWith('"') ? part : 'null'));
 }
 
 function ask(session: AskTell, count: unknown): Answer {
@@ -96,43 +103,61 @@ function ask(session: AskTell, count: unknown): Answer {
 const STATES: Readonly<Record<string, TrialState>> = {
   completed: 'completed',
   complete: 'completed',
+  running: 'running',
   pruned: 'pruned',
   failed: 'failed',
   fail: 'failed',
+  error: 'failed',
   cancelled: 'cancelled',
+  canceled: 'cancelled',
 };
 
 function tell(session: AskTell, given: unknown): AskTell {
   if (typeof given !== 'object' || given === null || Array.isArray(given))
     throw new Error('tell must be an object like {"id": 1, "value": 0.9}.');
   const { id, params, value, values = value, state: word, step } = given as Record<string, unknown>;
-  const old = id === undefined ? undefined : session.trials.find((t) => t.number === id);
+  const old = id === undefined ? undefined : session.trials[numberOf(id) - 1];
   if (id !== undefined && !old) throw new Error(`tell.id ${JSON.stringify(id)} was not asked for.`);
-  const losses = values === undefined ? undefined : numbers(values, session.objectives.length);
-  if (word !== undefined && !Object.hasOwn(STATES, String(word)))
-    throw new Error(`tell.state is ${JSON.stringify(word)}, but must be one of completed, pruned, failed, cancelled.`);
-  if (step !== undefined && (typeof step !== 'number' || !Number.isFinite(step))) throw new Error('tell.step is no number.');
-  if (losses === undefined && word === undefined) throw new Error('tell has neither value nor state.');
-  const state = word === undefined ? 'completed' : (STATES[String(word)] as TrialState);
-  if (state === 'completed' && losses === undefined && old?.values === undefined) throw new Error('tell says completed, but has no value.');
+  const measured = values === undefined ? undefined : losses(values, session.objectives.length);
+  const named = word === undefined || word === null ? 'completed' : STATES[String(word).toLowerCase()];
+  if (named === undefined)
+    throw new Error(`tell.state is ${JSON.stringify(word)}, but must be one of completed, running, pruned, failed, cancelled.`);
+  if (step !== undefined && step !== null && !Number.isFinite(step)) throw new Error('tell.step is no number.');
+  if (measured === undefined && (word === undefined || word === null)) throw new Error('tell has neither value nor state.');
+  // A training that diverged has failed, whatever it says of itself; one that was cancelled says nothing.
+  const state = measured === 'not finite' && named !== 'cancelled' ? 'failed' : named;
+  const told = measured === 'not finite' ? undefined : measured;
+  if (state === 'completed' && told === undefined && old?.values === undefined) throw new Error('tell says completed, but has no value.');
   const row = old ?? own(session, params);
+  const { values: before, finishedAt, ...rest } = row;
   // Ended trials are told apart by when they were first told, in the order of the lines.
-  const finishedAt = row.finishedAt ?? 1 + session.trials.filter((t) => isFinal(t.state)).length;
-  const curve =
-    step === undefined || losses === undefined
-      ? row.curve
-      : [...(row.curve ?? []).filter(([s]) => s !== step), [step as number, losses[0] as number] as const];
-  const kept = state === 'failed' || state === 'cancelled' ? undefined : (losses ?? row.values);
-  const { values: _, ...rest } = row;
-  const told: TrialRow = {
+  const ended = state === 'running' ? undefined : (finishedAt ?? 1 + session.trials.filter((t) => isFinal(t.state)).length);
+  const kept = state === 'failed' || state === 'cancelled' ? undefined : (told ?? before);
+  const curve = typeof step === 'number' && told ? reportedAt(step, told[0] as number, row.curve) : row.curve;
+  const changed: TrialRow = {
     ...rest,
     state,
-    finishedAt,
+    ...(ended === undefined ? {} : { finishedAt: ended }),
     ...(kept ? { values: kept } : {}),
-    ...(step === undefined ? {} : { step: step as number }),
-    ...(curve ? { curve: curve.slice(-64) } : {}),
+    ...(typeof step === 'number' ? { step } : {}),
+    ...(curve ? { curve } : {}),
   };
-  return { ...session, trials: old ? session.trials.map((t) => (t === old ? told : t)) : [...session.trials, told] };
+  const trials = [...session.trials];
+  trials[row.number - 1] = changed;
+  return { ...session, trials };
+}
+
+/** Ids are numbers; a language that keeps them as text gives them back as text. */
+function numberOf(id: unknown): number {
+  return typeof id === 'string' && /^\d+$/.test(id) ? Number(id) : typeof id === 'number' ? id : Number.NaN;
+}
+
+const MOST_REPORTS = 64;
+
+/** The curve with one more report; of two for the same step the later one counts. */
+function reportedAt(step: number, value: number, curve: TrialRow['curve'] = []): TrialRow['curve'] {
+  const others = curve.filter(([s]) => s !== step);
+  return [...others, [step, value] as const].sort((a, b) => a[0] - b[0]).slice(-MOST_REPORTS);
 }
 
 /** A point of the user's own: told without having been asked for. */
@@ -153,13 +178,20 @@ function own({ space, trials }: AskTell, params: unknown): TrialRow {
   };
 }
 
-function numbers(values: unknown, count: number): number[] {
+/** The values of a tell, or that one of them is NaN, infinite or null. */
+function losses(values: unknown, count: number): number[] | 'not finite' {
   const list = Array.isArray(values) ? values : [values];
-  if (list.length !== count || !list.every((v) => typeof v === 'number' && Number.isFinite(v)))
-    throw new Error(
-      `tell.value is ${JSON.stringify(values)}, but must be ${count === 1 ? 'a finite number' : `a list of ${count} finite numbers`}.`,
-    );
-  return list as number[];
+  // One null stands for all objectives of a trial that has failed.
+  if (list.length === 1 && isNotFinite(list[0])) return 'not finite';
+  if (list.length !== count || !list.every((v) => typeof v === 'number' || isNotFinite(v)))
+    throw new Error(`tell.value is ${JSON.stringify(values)}, but must be ${count === 1 ? 'a number' : `a list of ${count} numbers`}.`);
+  return list.some(isNotFinite) ? 'not finite' : (list as number[]);
+}
+
+/** Also as text, which some languages make of it. */
+function isNotFinite(value: unknown): boolean {
+  if (typeof value === 'string') return /^[-+]?(nan|inf|infinity)$/i.test(value.trim());
+  return value === null || (typeof value === 'number' && !Number.isFinite(value));
 }
 
 /** The best completed trial of the first objective; null before there is one. */

@@ -76,15 +76,69 @@ test('a mapping of parameters and a list, alone or under "space", are spaces too
 });
 
 test.each([
-  ['[{name: x, type: float, low: 2, high: 1}]', /low ≤ high/],
-  ['[{name: x, type: float, low: 0, high: 1, log: true}]', /log scale/],
+  ['[{name: x, type: float, low: 2, high: 1}]', /min 2 is above max 1/],
+  ['[{name: x, type: float, low: 0, high: 1, log: true}]', /logarithmic scale/],
+  ['[{name: x, type: float, low: 0, high: 1, hihg: 2}]', /hihg/],
+  ['[{name: x, type: int, low: 0, high: 1}, {name: x, type: int, low: 0, high: 1}]', /twice/],
   ['[{name: x, type: triangle}]', /triangle/],
-  ['[{name: x, type: int, low: 0, high: 1, when: {param: y, in: [1]}}]', /not there/],
+  ['[{name: x, type: int, low: 0, high: 1, when: {param: y, in: [1]}}]', /y.*no parameter/],
   ['search_space: {x: {type: float, min: 2, max: 1}}', /search_space\.x/],
   ['just words', /no search space/],
   ['x: [', /no YAML/],
 ])('%s is refused with its reason', async (text, reason) => {
   await expect(readSpaceFile(file('bad.yaml', text))).rejects.toThrow(reason);
+});
+
+const PROTOTYPE = `
+search_space:
+  model_type: {type: categorical, values: [resnet18, resnet34], weights: [0.7, 0.3]}
+  learning_rate: {type: log_uniform, min: 1.0e-5, max: 1.0e-1, initial_suggestions: [0.0001, 0.01]}
+  batch_size: {type: categorical, values: [32, 64], weights: [0.6, 0.4]}
+  num_epochs: {type: int_uniform, min: 5, max: 100, adaptive: true}
+  dropout: {type: uniform, min: 0.0, max: 0.6}
+`;
+
+test('every distribution of the prototype’s block is read, its switch without effect left out', async () => {
+  const { space } = await readSpaceFile(file('prototype.yaml', PROTOTYPE));
+  expect(space.parameters).toEqual([
+    { name: 'model_type', type: 'categorical', values: ['resnet18', 'resnet34'], weights: [0.7, 0.3] },
+    { name: 'learning_rate', type: 'float', min: 1e-5, max: 0.1, log: true, suggestions: [0.0001, 0.01] },
+    { name: 'batch_size', type: 'categorical', values: [32, 64], weights: [0.6, 0.4] },
+    { name: 'num_epochs', type: 'int', min: 5, max: 100 },
+    { name: 'dropout', type: 'float', min: 0, max: 0.6 },
+  ]);
+});
+
+test('words of other tools are read: types, bounds, lists, conditions; a range of one value is a constant', async () => {
+  const { space, objectives } = await readSpaceFile(
+    file(
+      'words.json',
+      JSON.stringify({
+        direction: 'maximize',
+        parameters: [
+          { name: 'opt', type: 'choice', options: ['sgd', 'adam'], weights: [1, 3], default: 'adam', description: 'which' },
+          { name: 'beta', type: 'double', lower: 0.8, upper: 0.99, log: null, when: { param: 'opt', equals: 'adam' } },
+          { name: 'amp', type: 'bool', when: null },
+          { name: 'seed', type: 'int', low: 7, high: 7 },
+        ],
+      }),
+    ),
+  );
+  expect(objectives?.[0]?.direction).toBe('maximize');
+  expect(space.parameters).toEqual([
+    { name: 'opt', type: 'categorical', values: ['sgd', 'adam'], weights: [1, 3], default: 'adam' },
+    { name: 'beta', type: 'float', min: 0.8, max: 0.99, when: { opt: ['adam'] } },
+    { name: 'amp', type: 'categorical', values: [false, true] },
+    { name: 'seed', type: 'constant', value: 7 },
+  ]);
+});
+
+test('what cannot be opened is told as a line of JSON as well', async () => {
+  const output = new PassThrough();
+  const io = { env: {}, input: Readable.from([]), output, errors: new PassThrough(), interrupted: new AbortController().signal };
+  const run = runAskTell({ space: file('one.json', LIST), sampler: 'hope' }, io as unknown as Parameters<typeof runAskTell>[1]);
+  await expect(run).rejects.toThrow(/not known/);
+  expect(JSON.parse(output.read()?.toString()).error).toMatch(/not known/);
 });
 
 test('a file that is not there, an unknown sampler and options that are no JSON are refused', async () => {

@@ -54,7 +54,7 @@ test('the same lines give the same answers, and a search gets better', () => {
 
 test.each([
   ['no JSON', 'not JSON'],
-  ['{"tell": {"id": 1, "value": NaN}}', 'not JSON'],
+  ['{"tell": {"id": 1, "value": nan}}', 'not JSON'],
   ['[1]', 'not a JSON object'],
   [{ ask: 0 }, 'ask is 0'],
   [{ ask: 'many' }, 'whole number'],
@@ -62,7 +62,10 @@ test.each([
   [{ tell: { id: 9, value: 1 } }, 'tell.id 9 was not asked for'],
   [{ tell: { value: 1 } }, 'neither id nor params'],
   [{ tell: { id: 1 } }, 'neither value nor state'],
-  [{ tell: { id: 1, value: 'high' } }, 'finite number'],
+  [{ tell: { id: 1, value: 'high' } }, 'must be a number'],
+  [{ tell: { id: 1, value: [1, 2] } }, 'must be a number'],
+  [{ tell: { id: 1.5, value: 1 } }, 'was not asked for'],
+  [{ tell: { id: 1, value: 1, step: 'last' } }, 'step is no number'],
   [{ tell: { id: 1, state: 'lost' } }, 'must be one of'],
   [{ tell: { id: 1, state: 'completed' } }, 'has no value'],
   [{ tell: { params: { lr: 0.1 }, value: 1 } }, 'tell.params.momentum'],
@@ -71,6 +74,72 @@ test.each([
   const { session, answers } = talk(asked, [line]);
   expect(answers[0]?.[0]?.error).toContain(words);
   expect(session.trials).toEqual(asked.trials);
+});
+
+test.each([
+  '{"tell": {"id": 1, "value": NaN}}',
+  '{"tell": {"id": 1, "value": -Infinity}}',
+  '{"tell": {"id": "1", "value": null}}',
+  '{"tell": {"id": 1, "value": "nan", "state": "completed"}}',
+  '{"tell": {"id": 1, "value": 1e999, "step": 3}}',
+  '{"tell": {"id": 1, "state": "FAIL"}}',
+])('%s is a failed trial, answered by nothing', (line) => {
+  const { session, answers } = talk(openAskTell(space), [{ ask: 1 }, line]);
+  expect(answers[1]).toEqual([]);
+  expect(session.trials[0]).toMatchObject({ state: 'failed', finishedAt: 1 });
+  expect(session.trials[0]).not.toHaveProperty('values');
+});
+
+test('NaN inside a text stays a text, and of several objectives one that is not finite fails the trial', () => {
+  const named: Space = { parameters: [{ name: 'x', type: 'categorical', values: ['NaN', 'a "b"'] }] };
+  const { session } = talk(openAskTell(named), ['{"tell": {"params": {"x": "NaN"}, "value": NaN}}']);
+  expect(session.trials[0]).toMatchObject({ params: { x: 'NaN' }, state: 'failed' });
+  const objectives = ['a', 'b'].map((metric) => ({ metric, direction: 'minimize', reduce: 'result' }) as const);
+  const pair = talk(openAskTell(space, { objectives }), [
+    { ask: 2 },
+    { tell: { id: 1, value: [1, null] } },
+    { tell: { id: 2, value: null } },
+  ]);
+  expect(pair.session.trials.map((t) => t.state)).toEqual(['failed', 'failed']);
+});
+
+test('a report on the way leaves the trial running, and its end counts', () => {
+  const { session, answers } = talk(openAskTell(space), [
+    { ask: 1 },
+    { tell: { id: 1, value: 3, step: 2, state: 'running' } },
+    { tell: { id: 1, value: 4, step: 1, state: 'running' } },
+    { best: true },
+    { tell: { id: 1, state: 'completed' } },
+  ]);
+  expect(answers[3]).toEqual([{ best: null }]);
+  expect(session.trials[0]).toMatchObject({
+    state: 'completed',
+    values: [4],
+    curve: [
+      [1, 4],
+      [2, 3],
+    ],
+  });
+});
+
+test.each([8, 64])('%i workers at once, some of whose trials fail or give NaN, never get a point twice', (workers) => {
+  let session = openAskTell(SPACES.conditional as Space, { seed: 5 });
+  const points = new Set<string>();
+  const running: { id: number; params: Record<string, unknown> }[] = [];
+  const send = (line: string) => {
+    const said = answer(session, line);
+    session = said.session;
+    return said.lines.map((l) => JSON.parse(l));
+  };
+  running.push(...send(JSON.stringify({ ask: workers })));
+  for (let told = 0; told < 90; told++) {
+    // Not in the order of asking, as on a machine.
+    const id = running.splice((told * 7) % running.length, 1)[0]?.id;
+    expect(send(told % 5 === 0 ? `{"tell":{"id":${id},"value":NaN}}` : `{"tell":{"id":${id},"value":${(told * 13) % 17}}}`)).toEqual([]);
+    running.push(...send('{"ask":1}'));
+  }
+  for (const { params } of session.trials) points.add(JSON.stringify(Object.entries(params).sort()));
+  expect(points.size).toBe(workers + 90);
 });
 
 test('a finite space ends with a line that says so', () => {
@@ -116,4 +185,5 @@ test('own points, steps, corrections, several objectives and the best so far', (
 
 test('an unknown sampler is refused when the session opens', () => {
   expect(() => openAskTell(space, { sampler: 'hope' })).toThrow(/not known/);
+  expect(() => openAskTell(space, { sampler: 'gp', options: { hope: 1 } })).toThrow(/hope is not an option/);
 });
