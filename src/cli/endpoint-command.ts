@@ -1,20 +1,11 @@
 import { Command } from 'commander';
 import { loadProfile } from '../spec/load-profile.ts';
-import type { AuthMethod } from '../systems/globus/authorizer.ts';
-import {
-  controlEndpoint,
-  DEFAULT_ENDPOINT_FILE,
-  type EndpointIo,
-  endpointIo,
-  endpointStatus,
-  initEndpoint,
-  printEndpointLogs,
-  printEndpoints,
-  renderEndpoint,
-  showEndpoint,
-  validateEndpoint,
-} from './endpoint.ts';
+import { AUTH_METHODS, type AuthMethod } from '../systems/globus/authorizer.ts';
+import { controlEndpoint, endpointStatus, printEndpointLogs, printEndpoints, showEndpoint } from './endpoint-control.ts';
+import { DEFAULT_ENDPOINT_FILE, initEndpoint, renderEndpoint, validateEndpoint } from './endpoint-files.ts';
+import { type EndpointIo, endpointIo } from './endpoint-io.ts';
 import { CliError } from './exit-codes.ts';
+import { jsonObject, oneOf, positive } from './option-values.ts';
 
 /** Where an endpoint command is carried out. */
 interface Where {
@@ -76,13 +67,13 @@ export function endpointCommand(io: EndpointIo = endpointIo()): Command {
     .action(async (options: { config: string; out?: string }) => void (await renderEndpoint(options, io)));
   add('validate [name]', "check the endpoint file, or an endpoint's folder, with the endpoint's own loader")
     .option(...config)
-    .option('--max-concurrent <n>', 'trials at once of the campaign', Number)
-    .option('--options <json>', 'user_endpoint_config of the campaign')
-    .action(async (name: string | undefined, options: Where & { config: string; maxConcurrent?: number; options?: string }) => {
-      const user = options.options === undefined ? {} : { options: JSON.parse(options.options) as Record<string, unknown> };
-      const concurrency = options.maxConcurrent === undefined ? {} : { maxConcurrent: options.maxConcurrent };
-      await at(options, io, (there) => validateEndpoint(name, { config: options.config, ...concurrency, ...user }, there));
-    });
+    .option('--max-concurrent <n>', 'trials at once of the campaign', positive)
+    .option('--options <json>', 'user_endpoint_config of the campaign', jsonObject)
+    .action(
+      async (name: string | undefined, options: Where & { config: string; maxConcurrent?: number; options?: Record<string, unknown> }) => {
+        await at(options, io, (there) => validateEndpoint(name, options, there));
+      },
+    );
   for (const verb of ['start', 'stop', 'restart'] as const) {
     const made = add(`${verb} <name>`, `${verb} the endpoint`);
     if (verb !== 'stop') made.option('--debug', 'more lines in endpoint.log');
@@ -100,14 +91,14 @@ export function endpointCommand(io: EndpointIo = endpointIo()): Command {
         void (await at(options, io, (there) => showEndpoint(name, options, there))),
     );
   add('logs <name>', 'last lines of its logs')
-    .option('-n, --lines <n>', 'lines of each log', Number, 50)
+    .option('-n, --lines <n>', 'lines of each log', positive, 50)
     .option('--errors', 'the last error only')
     .action(async (name: string, options: Where & { lines: number; errors?: boolean }) =>
       at(options, io, (there) => printEndpointLogs(name, options, there)),
     );
   add('status <name-or-id>', 'online or offline, as the service sees it')
     .option('--json')
-    .option('--auth <method>', 'native_client, confidential_client or client_credentials', 'native_client')
+    .option('--auth <method>', AUTH_METHODS.join(', '), oneOf(AUTH_METHODS), 'native_client')
     .action(async (target: string, options: Where & { json?: boolean; auth: AuthMethod }) => {
       if (await at(options, io, (there) => endpointStatus(target, options, there))) return;
       throw new CliError(

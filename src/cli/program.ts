@@ -1,9 +1,9 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import type { AdoptOptions } from './adopt.ts';
 import { enqueue, setBudget, setConcurrency } from './change-commands.ts';
 import type { CompareOptions } from './compare.ts';
-import { endpointIo } from './endpoint.ts';
 import { endpointCommand } from './endpoint-command.ts';
+import { endpointIo } from './endpoint-io.ts';
 import { EXIT_CODES, type Exit } from './exit-codes.ts';
 import type { GetOptions } from './get.ts';
 import { houseCommands } from './house-commands.ts';
@@ -12,6 +12,7 @@ import { type InitOptions, init } from './init.ts';
 import { PRESETS } from './init-presets.ts';
 import type { CliIo } from './io.ts';
 import * as look from './look-commands.ts';
+import { finite, positive } from './option-values.ts';
 import type { PlanOptions } from './plan.ts';
 import { EXPORTS, exportTrials, report } from './result-commands.ts';
 import { siteCommands } from './site-commands.ts';
@@ -265,18 +266,6 @@ function addConnection(command: Command): void {
     const here = work.devServerAddress(process.env);
     if (here !== undefined) process.env.TEMPORAL_ADDRESS = here;
   });
-}
-
-function finite(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError(`"${text}" is no number.`);
-  return value;
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError(`"${text}" is no whole number of at least 1.`);
-  return value;
 }
 
 /** The endpoint commands have their own outside; what they print goes where the others print. */

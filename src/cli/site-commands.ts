@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { InvalidArgumentError, Option } from 'commander';
+import { Option } from 'commander';
 import type { AnalyzeOptions } from './analyze.ts';
 import type { AskTellCommandOptions } from './ask-tell.ts';
 import type { DataOptions } from './data.ts';
@@ -9,6 +9,7 @@ import { CliError, type Exit } from './exit-codes.ts';
 import type { HealthOptions } from './health.ts';
 import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
 import type { LoginOptions } from './login.ts';
+import { positive, whole } from './option-values.ts';
 import type { Add } from './program.ts';
 
 /** Commands about systems, endpoints and data. Their modules are loaded when they are called: `holdfast ls` has no use for ssh. */
@@ -112,11 +113,11 @@ export function siteCommands(root: Command, add: Add, io: CliIo): void {
   )
     .requiredOption('-e, --endpoint-id <uuid>', 'the endpoint')
     .option('--auth <method>', 'native_client, confidential_client or client_credentials')
-    .option('-n, --num-jobs <n>', 'trainings', whole)
-    .option('--epochs <n>', 'epochs of each', whole)
+    .option('-n, --num-jobs <n>', 'trainings', positive)
+    .option('--epochs <n>', 'epochs of each', positive)
     .option('--seed <n>', 'of their parameters', whole)
-    .option('--tasks <n>', 'tasks at once of `parallel`', whole)
-    .option('--max-wait-minutes <n>', 'longest wait', whole)
+    .option('--tasks <n>', 'tasks at once of `parallel`', positive)
+    .option('--max-wait-minutes <n>', 'longest wait', positive)
     .option('--training <name>', 'which training')
     .option('--data-dir <folder>', 'data set on the system')
     .option('--base <folder>', 'folder on the system')
@@ -171,10 +172,4 @@ async function diagnose(kind: string, options: DiagOptions, io: CliIo): Promise<
   const known = DIAGNOSES.find((name): name is DiagnosisKind => name === kind);
   if (known === undefined) throw new CliError('usage', 'HF-USAGE', `diag ${kind} is not known. Choose ${DIAGNOSES.join(', ')}.`);
   return diag(known, options, io);
-}
-
-function whole(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError(`"${text}" is no whole number.`);
-  return value;
 }

@@ -240,7 +240,9 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a Globus Compute system', () => {
     expect(absent.capacity).toBeUndefined();
     writeFileSync(join(rig.folder, 'endpoint.yaml'), `${file}\nlog_level: DEBUG\n`);
     const before = rig.service.exchanges.length;
-    await expect(driver.prepareLaunch(planWith({}), () => undefined)).rejects.toThrow(/log_level \(endpoint\.yaml:\d+\)/);
+    await expect(driver.prepareLaunch(planWith({}), () => undefined)).rejects.toThrow(
+      /log_level: is not a key here \(endpoint\.yaml:\d+:1\)/,
+    );
     expect(rig.service.exchanges).toHaveLength(before);
     await driver.closeLaunch('sized');
   });

@@ -4,21 +4,15 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import {
-  controlEndpoint,
-  type EndpointIo,
-  endpointStatus,
-  initEndpoint,
-  printEndpointLogs,
-  printEndpoints,
-  showEndpoint,
-  validateEndpoint,
-} from '../../src/cli/endpoint.ts';
+import { controlEndpoint, endpointStatus, printEndpointLogs, printEndpoints, showEndpoint } from '../../src/cli/endpoint-control.ts';
+import { initEndpoint, validateEndpoint } from '../../src/cli/endpoint-files.ts';
+import type { EndpointIo } from '../../src/cli/endpoint-io.ts';
 import { endpointProgram, localProgram } from '../../src/systems/globus/endpoint-command.ts';
-import { readEndpointSettings, renderEndpointFiles } from '../../src/systems/globus/endpoint-files.ts';
+import { renderEndpointFiles } from '../../src/systems/globus/endpoint-files.ts';
 import { localMachine } from '../../src/systems/globus/endpoint-machine.ts';
 import { concurrencyWarning } from '../../src/systems/globus/endpoint-settings.ts';
-import { cli } from '../support/cli.ts';
+import { readEndpointSettings } from '../../src/systems/globus/read-endpoint-settings.ts';
+import { cli, startCli } from '../support/cli.ts';
 import { StandInEndpoint } from '../support/globus-endpoint.ts';
 import { GLOBUS_PYTHON, type GlobusSdkChild, HAS_GLOBUS_PYTHON } from '../support/globus-sdk-child.ts';
 import { GlobusStandIn } from '../support/globus-service.ts';
@@ -54,24 +48,34 @@ const change = (from: string | RegExp, to: string) => shipped.replace(from, to);
 
 describe('the endpoint file', () => {
   it.each([
-    ['an unknown key', `${shipped}\nmax_worker_per_node: 3\n`, /max_worker_per_node \(f\.yaml:\d+\): is not a key/],
-    ['a key of the old form', `${shipped}\nlog_level: DEBUG\n`, /log_level .*--debug/],
+    [
+      'an unknown key',
+      `${shipped}\nmax_worker_per_node: 3\n`,
+      /max_worker_per_node: is not a key here \(f\.yaml:\d+:1\)\. Did you mean "max_workers_per_node"\?/,
+    ],
+    ['a key of the old form', `${shipped}\nlog_level: DEBUG\n`, /log_level: .*--debug/],
     [
       'more workers than accelerators',
       change('max_workers_per_node: 12', 'max_workers_per_node: 13'),
       /13 workers cannot share 12 accelerators/,
     ],
-    ['init above max blocks', change('init_blocks: 0', 'init_blocks: 2'), /init_blocks \(f\.yaml:\d+\): is above max_blocks 1/],
+    [
+      'init above max blocks',
+      change('init_blocks: 0', 'init_blocks: 2'),
+      /init_blocks: is above max_blocks 1 \(f\.yaml:11:14\)\. Lower it\./,
+    ],
     ['a walltime that YAML reads as a number', change('"01:00:00"', '3600'), /walltime/],
     [
       'a single-node launcher with two nodes',
       change('nodes_per_block: 1', 'nodes_per_block: 2').replace(/launcher:[\s\S]*?--ppn 1\n/, ''),
       /first of 2 nodes only/,
     ],
-    ['no account', change(/account:.*/, ''), /account .*is missing/],
-    ['a queue on a local endpoint', change('scheduler: pbs', 'scheduler: local'), /queue .*no meaning/],
+    ['no account', change(/account:.*/, ''), /account: is missing/],
+    ['a queue on a local endpoint', change('scheduler: pbs', 'scheduler: local'), /queue: .*no meaning/],
     ['scheduler options that are no directives', change('"#PBS -l filesystems=home:flare"', '-l filesystems=home'), /begin with #PBS/],
-    ['broken YAML', `${shipped}\n  - :\n`, /is no YAML/],
+    ['a misspelt key inside', change('  type: mpiexec', '  tpye: mpiexec'), /launcher\.tpye: is not a key here .*Did you mean "type"\?/],
+    ['a misspelt word', change('type: mpiexec', 'type: mpiexce'), /launcher\.type: is "mpiexce".*Did you mean "mpiexec"\?/],
+    ['broken YAML', `${shipped}\n  - :\n`, /f\.yaml:\d+:\d+/],
   ])('with %s is refused by name', (_, text, message) => {
     expect(() => readEndpointSettings(text, 'f.yaml')).toThrow(message);
   });
@@ -208,6 +212,31 @@ print(json.dumps({"engine": type(engine).__name__, "provider": type(engine.execu
   });
 });
 
+describe('holdfast endpoint, mistyped', () => {
+  it.each([
+    [['validate', '-c', '/nowhere/e.yaml'], /\/nowhere\/e\.yaml cannot be read \(ENOENT\)\. Copy .*config\/globus_endpoint\.yaml/],
+    [['validate', '-c', SHIPPED, '--max-concurrent', 'many'], /--max-concurrent.*"many" is no whole number/],
+    [['validate', '-c', SHIPPED, '--options', '{queue: prod}'], /--options.*is no JSON object/],
+    [['vaildate'], /Did you mean validate/],
+    [['init'], /missing required argument 'name'/],
+    [['logs', 'x', '-n', 'all'], /"all" is no whole number/],
+    [['status', 'x', '--auth', 'native'], /"native" is unknown\. Use one of native_client/],
+  ])('%j is wrong usage, exit 2, and says what to write', async (words, message) => {
+    const { exit, err } = await startCli(['endpoint', ...words], { env: { GLOBUS_COMPUTE_USER_DIR: base } }).end();
+    expect(err).toMatch(message);
+    expect(exit).toBe(2);
+  });
+
+  it('a file with mistakes is exit 2, every one of them named', async () => {
+    const file = join(base, 'broken.yaml');
+    writeFileSync(file, `${change('queue: debug', 'qeue: debug')}\nlog_level: DEBUG\n`);
+    const { exit, err } = await startCli(['endpoint', 'render', '-c', file], { env: {} }).end();
+    expect(exit).toBe(2);
+    expect(err).toMatch(/qeue: is not a key here .*Did you mean "queue"\?/);
+    expect(err).toMatch(/log_level: is not a key here/);
+  });
+});
+
 describe('an endpoint folder', () => {
   const folder = () => join(base, 'rig');
   beforeAll(() => {
@@ -244,6 +273,7 @@ describe('an endpoint folder', () => {
 
   it('that is not there is refused with the names that are', async () => {
     await expect(showEndpoint('nowhere', {}, io)).rejects.toThrow(/has: .*rig.*holdfast endpoint init nowhere/s);
+    await expect(showEndpoint('rgi', {}, io)).rejects.toThrow(/Did you mean "rig"\?/);
   });
 
   it('is online or offline as the service says', async () => {

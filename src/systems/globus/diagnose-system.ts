@@ -1,16 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { BadSpec } from '../../spec/bad-spec.ts';
 import type { GlobusProfile } from '../../spec/profile.ts';
 import { DriverError } from '../driver.ts';
 import { AUTH_METHODS, createAuthorizer } from './authorizer.ts';
 import { connect } from './connection.ts';
 import { type DoctorContext, type DoctorVerdict, runDoctor } from './doctor.ts';
 import { localProgram } from './endpoint-command.ts';
-import { readEndpointSettings } from './endpoint-files.ts';
 import { listEndpoints } from './endpoint-folder.ts';
 import { localMachine } from './endpoint-machine.ts';
 import { type Environment, globusEnvironment } from './environment.ts';
+import { readEndpointSettings } from './read-endpoint-settings.ts';
 
 /** A line of `holdfast doctor`, in the shape that its other parts use. */
 export interface GlobusFinding {
@@ -99,7 +100,7 @@ async function settingsIn(file: string): Promise<DoctorContext['endpointSettings
   try {
     return readEndpointSettings(await readFile(file, 'utf8'), file);
   } catch (error) {
-    if (error instanceof DriverError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (error instanceof BadSpec || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
 }

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { GlobusSettings } from '../../spec/globus-settings.ts';
-import { readEndpointSettings } from './endpoint-files.ts';
 import { concurrencyWarning, workersOf } from './endpoint-settings.ts';
+import { readEndpointSettings } from './read-endpoint-settings.ts';
 
 /** What a campaign's endpoint can run at once, as its own file says. */
 export interface EndpointCapacity {
@@ -17,7 +17,7 @@ const SIZES = ['max_workers_per_node', 'nodes_per_block', 'max_blocks'] as const
 
 /**
  * Reads `globus_compute.endpoint_config_path` (relative to `folder`), with the campaign's `user_endpoint_config` over it. Undefined when the campaign names
- * no file or it is not on this computer. Throws DriverError refused for a file with mistakes, each by name.
+ * no file or it is not on this computer. Throws BadSpec for a file with mistakes, each by name.
  */
 export async function endpointCapacity(
   settings: Pick<GlobusSettings, 'endpointConfigPath' | 'userEndpointConfig'>,

@@ -1,48 +1,11 @@
-import { parseDocument, stringify } from 'yaml';
-import { z } from 'zod';
-import { DriverError } from '../driver.ts';
-import { type EndpointSettings, endpointSettings, LAUNCHERS } from './endpoint-settings.ts';
+import { stringify } from 'yaml';
+import { type EndpointSettings, LAUNCHERS } from './endpoint-settings.ts';
 
 /** The three files of an endpoint's folder that we make, by name. */
 export interface EndpointFiles {
   readonly 'config.yaml': string;
   readonly 'user_config_template.yaml.j2': string;
   readonly 'user_config_schema.json': string;
-}
-
-/** Reads config/globus_endpoint.yaml. Throws DriverError refused with all problems, each with its line. */
-export function readEndpointSettings(text: string, path: string): EndpointSettings {
-  const document = parseDocument(text, { prettyErrors: true });
-  const broken = document.errors[0];
-  if (broken) throw new DriverError('refused', 'HF-GLOBUS-ENDPOINT-FILE', `${path} is no YAML: ${broken.message}. Mend it.`);
-  const parsed = endpointSettings.safeParse(document.toJS());
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.flatMap((issue) => {
-    if (issue.code === 'unrecognized_keys')
-      return issue.keys.map((key) => `${at([...issue.path, key])}: is not a key of an endpoint. ${hintFor(key)}`);
-    return [`${at(issue.path)}: ${issue.message}.`];
-  });
-  throw new DriverError('refused', 'HF-GLOBUS-ENDPOINT-FILE', problems.join('\n'));
-
-  function at(keys: readonly PropertyKey[]): string {
-    const node = document.getIn(keys as unknown[], true) as { range?: readonly number[] } | undefined;
-    const line = node?.range?.[0] === undefined ? undefined : text.slice(0, node.range[0]).split('\n').length;
-    return `${keys.join('.')} (${path}${line === undefined ? '' : `:${line}`})`;
-  }
-}
-
-/** Keys of the guide's own file and of older endpoints: what takes their place. */
-const OLD_KEYS: Readonly<Record<string, string>> = {
-  description: 'Use display_name.',
-  log_level: 'Start with `holdfast endpoint start --debug`.',
-  engine: 'Its keys stand at the top level here; Holdfast writes the engine block.',
-  provider: 'Its keys stand at the top level here; Holdfast writes the provider block.',
-  partition: 'Use queue.',
-  max_workers: 'Use max_workers_per_node.',
-};
-
-function hintFor(key: string): string {
-  return OLD_KEYS[key] ?? `Known keys: ${Object.keys(endpointSettings.shape).join(', ')}.`;
 }
 
 /** What a campaign may choose per user endpoint (`user_endpoint_config`): everything else is the site's. */
@@ -145,9 +108,4 @@ function schema(settings: EndpointSettings): unknown {
     properties: Object.fromEntries(offered.map((name) => [name, types[name]])),
     additionalProperties: false,
   };
-}
-
-/** JSON Schema of config/globus_endpoint.yaml, for editors. */
-export function endpointSettingsSchema(): unknown {
-  return z.toJSONSchema(endpointSettings, { io: 'input' });
 }

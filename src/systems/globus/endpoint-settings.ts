@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { strict } from '../../spec/section.ts';
 
 /**
  * config/globus_endpoint.yaml: what an endpoint is, in the words of the guide. Holdfast makes from it the three files that today's
@@ -15,7 +16,7 @@ export const LAUNCHERS = {
   simple: 'SimpleLauncher',
 } as const;
 
-const shape = z.strictObject({
+const shape = strict({
   version: z.literal(1),
   display_name: z.string().min(1).max(255).optional(),
   /** Whom users write to; the endpoint asks for it where it serves several users (it runs as root). */
@@ -37,13 +38,11 @@ const shape = z.strictObject({
   scheduler_options: z.string().optional(),
   select_options: z.string().optional(),
   worker_init: z.string().default(''),
-  launcher: z
-    .strictObject({
-      type: z.enum(Object.keys(LAUNCHERS) as [keyof typeof LAUNCHERS]),
-      bind_cmd: z.string().optional(),
-      overrides: z.string().optional(),
-    })
-    .default({ type: 'single_node' }),
+  launcher: strict({
+    type: z.enum(Object.keys(LAUNCHERS) as [keyof typeof LAUNCHERS]),
+    bind_cmd: z.string().optional(),
+    overrides: z.string().optional(),
+  }).default({ type: 'single_node' }),
   /** Name of the network interface that compute nodes reach the endpoint by. */
   address_interface: z.string().optional(),
   heartbeat_period: z.int().min(5).default(30),
@@ -56,42 +55,36 @@ const shape = z.strictObject({
 
 /** Contradictions between keys that each alone are fine. */
 export const endpointSettings = shape.superRefine((settings, context) => {
-  const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
+  const refuse = (path: string, message: string, next: string) =>
+    context.addIssue({ code: 'custom', path: [path], message, params: { next } });
+  const { launcher, scheduler, max_blocks: maxBlocks } = settings;
   const accelerators = acceleratorCount(settings.available_accelerators);
   if (accelerators !== undefined && settings.max_workers_per_node > accelerators) {
     refuse(
       'max_workers_per_node',
-      `${settings.max_workers_per_node} workers cannot share ${accelerators} accelerators: the endpoint would start only ${accelerators}. Lower it to ${accelerators}`,
+      `${settings.max_workers_per_node} workers cannot share ${accelerators} accelerators: the endpoint would start only ${accelerators}`,
+      `Lower it to ${accelerators}.`,
     );
   }
-  if (settings.init_blocks > settings.max_blocks) refuse('init_blocks', `is above max_blocks ${settings.max_blocks}. Lower it`);
-  if (settings.min_blocks > settings.max_blocks) refuse('min_blocks', `is above max_blocks ${settings.max_blocks}. Lower it`);
+  if (settings.init_blocks > maxBlocks) refuse('init_blocks', `is above max_blocks ${maxBlocks}`, 'Lower it.');
+  if (settings.min_blocks > maxBlocks) refuse('min_blocks', `is above max_blocks ${maxBlocks}`, 'Lower it.');
   if (settings.heartbeat_threshold < 2 * settings.heartbeat_period)
-    refuse('heartbeat_threshold', `must be at least twice heartbeat_period ${settings.heartbeat_period}`);
-  if (settings.nodes_per_block > 1 && ['single_node', 'simple'].includes(settings.launcher.type) && settings.scheduler !== 'local') {
-    refuse('launcher', `type ${settings.launcher.type} starts workers on the first of ${settings.nodes_per_block} nodes only. Use mpiexec`);
+    refuse('heartbeat_threshold', `is below twice heartbeat_period ${settings.heartbeat_period}`, 'Raise it.');
+  if (settings.nodes_per_block > 1 && ['single_node', 'simple'].includes(launcher.type) && scheduler !== 'local')
+    refuse('launcher', `type ${launcher.type} starts workers on the first of ${settings.nodes_per_block} nodes only`, 'Use mpiexec.');
+  if (launcher.bind_cmd !== undefined && launcher.type !== 'mpiexec') refuse('launcher', 'bind_cmd exists for mpiexec only', 'Remove it.');
+  if (launcher.overrides !== undefined && ['single_node', 'simple'].includes(launcher.type))
+    refuse('launcher', `overrides do not exist for ${launcher.type}`, 'Remove them.');
+  for (const key of ['account', 'queue', 'walltime', 'scheduler_options'] as const) {
+    if (scheduler === 'local' && settings[key] !== undefined)
+      refuse(key, 'has no meaning with scheduler: local', 'Remove it, or name the scheduler.');
   }
-  if (settings.launcher.bind_cmd !== undefined && settings.launcher.type !== 'mpiexec')
-    refuse('launcher', 'bind_cmd exists for mpiexec only. Remove it');
-  if (settings.launcher.overrides !== undefined && ['single_node', 'simple'].includes(settings.launcher.type))
-    refuse('launcher', `overrides do not exist for ${settings.launcher.type}. Remove them`);
-  const forBatch = {
-    account: settings.account,
-    queue: settings.queue,
-    walltime: settings.walltime,
-    scheduler_options: settings.scheduler_options,
-  };
-  for (const [key, value] of Object.entries(forBatch)) {
-    if (settings.scheduler === 'local' && value !== undefined)
-      refuse(key, 'has no meaning with scheduler: local. Remove it, or name the scheduler');
-  }
-  if (settings.scheduler !== 'pbs' && settings.select_options !== undefined) refuse('select_options', 'exists for PBS only. Remove it');
-  if (settings.scheduler !== 'local' && settings.account === undefined)
-    refuse('account', 'is missing: the scheduler charges it. Name your project');
-  if (settings.scheduler !== 'local' && settings.walltime === undefined) refuse('walltime', 'is missing. Give HH:MM:SS in quotes');
-  if (settings.scheduler_options?.split('\n').some((line) => line.trim() !== '' && !/^#(PBS|SBATCH)\s/.test(line.trim()))) {
-    refuse('scheduler_options', 'must be lines that begin with #PBS or #SBATCH');
-  }
+  if (scheduler !== 'pbs' && settings.select_options !== undefined) refuse('select_options', 'exists for PBS only', 'Remove it.');
+  if (scheduler !== 'local' && settings.account === undefined)
+    refuse('account', 'is missing: the scheduler charges it', 'Name your project.');
+  if (scheduler !== 'local' && settings.walltime === undefined) refuse('walltime', 'is missing', 'Give HH:MM:SS in quotes.');
+  if (settings.scheduler_options?.split('\n').some((line) => line.trim() !== '' && !/^#(PBS|SBATCH)\s/.test(line.trim())))
+    refuse('scheduler_options', 'holds a line that is no directive', 'Each line must begin with #PBS or #SBATCH.');
 });
 export type EndpointSettings = z.infer<typeof endpointSettings>;
 

@@ -1,5 +1,6 @@
 import { isAbsolute, join, resolve } from 'node:path';
 import type { LaunchRecord } from '../../domain/spool.ts';
+import { BadSpec } from '../../spec/bad-spec.ts';
 import { DriverError, type LaunchPlan, type PreparedLaunch } from '../driver.ts';
 import { checkAnswer, launchAnswer, probeAnswer } from './answers.ts';
 import { agentArchive, trainingArchive } from './archive.ts';
@@ -51,7 +52,7 @@ export async function prepareLaunch(
   const asked: ControlOptions = { timeoutSeconds: times.control, pollSeconds: options.pollSeconds ?? 15, progress };
 
   // Before anything is sent: a mistake in the endpoint's own file is the user's.
-  const capacity = await endpointCapacity(settings, options.workingFolder ?? process.cwd(), spec.concurrency);
+  const capacity = await endpointCapacity(settings, options.workingFolder ?? process.cwd(), spec.concurrency).catch(refuseBadFile);
   progress('probing the endpoint');
   const group = known?.groupId === undefined ? await openGroup(target, base) : undefined;
   const probe = only(await control(target, [{ op: 'probe', base }], probeAnswer, asked));
@@ -153,6 +154,11 @@ export async function prepareLaunch(
       },
     },
   };
+}
+
+function refuseBadFile(error: unknown): never {
+  if (error instanceof BadSpec) throw new DriverError('refused', 'HF-GLOBUS-ENDPOINT-FILE', error.message, { cause: error });
+  throw error;
 }
 
 function bundleFolder(options: GlobusDriverOptions, bundle: string): string {
