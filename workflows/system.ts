@@ -8,6 +8,7 @@ import {
   getExternalWorkflowHandle,
   isCancellation,
   log,
+  patched,
   setCurrentDetails,
   setHandler,
   upsertSearchAttributes,
@@ -294,6 +295,10 @@ export async function computeSystem(input: SystemInput, carried?: SystemState): 
     if (told.breaker !== undefined) await notifyCampaigns({ topic: 'breaker', text: told.breaker });
     for (const { campaign, text } of told.spent ?? [])
       await getExternalWorkflowHandle(campaign).signal(systemNoticeSignal, { topic: 'budget', text }).catch(noteLostSignal);
+    // Histories of earlier versions have no such message.
+    if (told.nearlySpent !== undefined && patched('node-hour-marks'))
+      for (const { campaign, text } of told.nearlySpent)
+        await getExternalWorkflowHandle(campaign).signal(systemNoticeSignal, { topic: 'node-hours', text }).catch(noteLostSignal);
   }
 
   /** A campaign that was terminated from outside leaves nothing running. */

@@ -37,6 +37,7 @@ LOCK_SECONDS_ELSEWHERE = 1800
 SUBMIT_WAIT_SECONDS = 50
 ANSWER_BYTES = 768 * 1024
 RECORDS_AT_ONCE = 200
+HOLDERS_AT_MOST = 20
 
 
 def file_name(name: str) -> str:
@@ -451,7 +452,17 @@ class Exchange:
         if found["answer"] != "recorded" and (is_certain or (found["answer"] == "failed" and not pilot.has("attempted"))):
             write_whole(pilot.file("given-up"), "")
             found["given_up"] = True
+        if found.get("step") == "qsub" and found.get("exit") in each.get("limit_exits", []):
+            found["holders"] = self.holders(launch, found["stderr"])
         return found
+
+    def holders(self, launch: Launch, words: str) -> Optional[Json]:
+        """Whose jobs take the places of a limit that was reached: of the project where the site's words speak of one, else of this user."""
+        account = launch.record["pilot"].get("account")
+        whose = ["-A", str(account)] if account and "project" in words.lower() else ["-u", self.user]
+        found = call(["qselect"] + whose, self.settings.command_seconds)
+        ids = [each for each in found["stdout"].split("\n") if FULL_ID.match(each)][:HOLDERS_AT_MOST]
+        return self.ask(ids) if found["exit"] == 0 else None
 
     def make_pilot(self, launch: Launch, pilot: Pilot, each: Json) -> None:
         os.makedirs(pilot.pbs, exist_ok=True)
@@ -471,6 +482,7 @@ class Exchange:
         }
         if each.get("note"):
             about["note"] = str(each["note"])[:300]
+        about["other_queues"] = defaults.get("other_queues", [])
         write_whole(pilot.file("pilot.json"), json.dumps(about))
         pilot.about = about
 

@@ -9,6 +9,8 @@ import type { CurvePoint } from './trial.ts';
 
 /** Pilots in a row that ended without one finished trial before submission stops (R9). */
 export const FRUITLESS_PILOTS = 3;
+/** A campaign is told when its pilots have taken so much of its node-hours, percent; all of it ends the campaign (R35). */
+const NODE_HOUR_MARKS = [80, 50] as const;
 /** Ended pilots that stay in the list, newest first. */
 const ENDED_PILOTS_SHOWN = 8;
 
@@ -36,6 +38,8 @@ export interface Told {
   readonly breaker?: string;
   /** Campaigns whose node-hours are spent: no further pilot may be started, so they must end. */
   readonly spent?: readonly { readonly campaign: string; readonly text: string }[];
+  /** Campaigns of which half or four fifths of the node-hours are used: one sentence each, once each. */
+  readonly nearlySpent?: readonly { readonly campaign: string; readonly text: string }[];
 }
 
 export function attemptKey(attempt: { readonly campaign: string; readonly number: number; readonly attempt: number }): string {
@@ -54,7 +58,13 @@ export function noteLook(state: SystemState, news: LookNews): Told {
     delete state.attempts[attemptKey({ campaign: end.campaign, number: trialNumber(end.trial), attempt: end.attempt })];
   }
   const { breaker, spent } = notePilots(state, news);
-  return { ...noteRunning(state, news.running), ...(breaker === undefined ? {} : { breaker }), ...(spent.length === 0 ? {} : { spent }) };
+  const nearlySpent = noteNodeHourMarks(state);
+  return {
+    ...noteRunning(state, news.running),
+    ...(breaker === undefined ? {} : { breaker }),
+    ...(spent.length === 0 ? {} : { spent }),
+    ...(nearlySpent.length === 0 ? {} : { nearlySpent }),
+  };
 }
 
 function noteRunning(state: SystemState, running: readonly LiveTrial[]): Pick<Told, 'started' | 'rungs'> {
@@ -110,9 +120,30 @@ function notePilots(state: SystemState, news: LookNews): { breaker: string | und
 }
 
 function noteNodeHours(state: SystemState, campaign: string, slots: number, allocatedSlotSeconds: number): void {
-  const nodes = state.launches[campaign]?.capacity?.nodesPerPilot ?? state.description?.nodesPerPilot ?? 1;
-  const hours = slots > 0 ? (allocatedSlotSeconds / slots / 3600) * nodes : 0;
+  const hours = nodeHoursOf(state, campaign, slots, allocatedSlotSeconds);
   state.nodeHoursUsed = { ...state.nodeHoursUsed, [campaign]: (state.nodeHoursUsed?.[campaign] ?? 0) + hours };
+}
+
+function nodeHoursOf(state: SystemState, campaign: string, slots: number, allocatedSlotSeconds: number): number {
+  const nodes = state.launches[campaign]?.capacity?.nodesPerPilot ?? state.description?.nodesPerPilot ?? 1;
+  return slots > 0 ? (allocatedSlotSeconds / slots / 3600) * nodes : 0;
+}
+
+/** Counted from pilots, the living ones too: a pilot costs its nodes whether or not a trial runs. */
+function noteNodeHourMarks(state: SystemState): { campaign: string; text: string }[] {
+  return Object.values(state.launches).flatMap(({ campaign, nodeHours }) => {
+    if (nodeHours === undefined || nodeHours <= 0) return [];
+    const live = livePilots(state).filter((pilot) => pilot.campaign === campaign);
+    const used = live.reduce(
+      (sum, pilot) => sum + nodeHoursOf(state, campaign, pilot.slots, pilot.allocatedSlotSeconds),
+      state.nodeHoursUsed?.[campaign] ?? 0,
+    );
+    const mark = NODE_HOUR_MARKS.find((percent) => used * 100 >= percent * nodeHours) ?? 0;
+    const told = state.nodeHoursTold?.[campaign] ?? 0;
+    // A budget that was raised may pass the same mark again.
+    if (mark !== told) state.nodeHoursTold = { ...state.nodeHoursTold, [campaign]: mark };
+    return mark <= told ? [] : [{ campaign, text: `more than ${mark} % of its node-hours are used: ${used.toFixed(1)} of ${nodeHours}` }];
+  });
 }
 
 /** Node-hours that a campaign may still ask for; undefined without a budget. */

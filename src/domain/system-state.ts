@@ -23,6 +23,8 @@ export interface SystemState {
   pastBusy: number;
   /** Node-hours of ended pilots, by campaign; absent in states of earlier versions. */
   nodeHoursUsed?: Record<string, number>;
+  /** Share of its node-hour budget that each campaign was last told of, percent; absent in states of earlier versions. */
+  nodeHoursTold?: Record<string, number>;
 }
 
 /** A campaign's launch as its system knows it. */

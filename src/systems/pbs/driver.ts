@@ -25,9 +25,10 @@ import { EXIT_TABLE, judgeExit } from './exit-status.ts';
 import { renderJob } from './job-script.ts';
 import { type AskedPilot, judgePilots, judgeSubmission, LOST_RULE, type LostRule, type Missing } from './judge-pilots.ts';
 import { launchRecord } from './launch-record.ts';
+import { tellHolders } from './limit-holders.ts';
 import { fitBeforeMaintenance, maintenanceQuestion } from './maintenance-wait.ts';
 import { newsOf } from './news.ts';
-import { shapeOf } from './shape.ts';
+import { otherQueues, shapeOf } from './shape.ts';
 
 export interface PbsDriverOptions {
   readonly name: string;
@@ -57,6 +58,9 @@ export interface PbsDriver extends SystemDriver {
 const CERTAIN_EXITS = [...new Set(EXIT_TABLE.flatMap((row) => row.exits ?? []))].filter((exit) =>
   ['wait', 'refuse'].includes(judgeExit('qsub', exit, '').action),
 );
+
+/** And after which a limit of jobs is reached. */
+const LIMIT_EXITS = CERTAIN_EXITS.filter((exit) => judgeExit('qsub', exit, '').code === 'HF-PBS-LIMIT');
 
 /** Seconds until a submission that the site made wait is tried again. */
 const RETRY_SECONDS: Readonly<Record<string, number>> = {
@@ -189,6 +193,8 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
           slots_per_node: shape.slotsPerNode,
           least_seconds: shape.leastSeconds,
           across_maintenance: shape.acrossMaintenance,
+          other_queues: otherQueues(profile, shape.queue),
+          ...(shape.account === undefined ? {} : { account: shape.account }),
         },
       },
     };
@@ -259,6 +265,7 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
           ...(walltimeSeconds === undefined ? {} : { walltime_seconds: walltimeSeconds }),
           ...(fit.note === undefined ? {} : { note: fit.note }),
           certain_exits: CERTAIN_EXITS,
+          limit_exits: LIMIT_EXITS,
         },
       ],
     });
@@ -286,7 +293,7 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
     if (found?.given_up)
       return {
         kind: 'wait',
-        message: `${verdict?.message ?? 'the site is busy'}. ${verdict?.advice ?? ''}`,
+        message: [verdict?.message ?? 'the site is busy', ...tellHolders(found.holders ?? null), verdict?.advice ?? ''].join('. '),
         retrySeconds: RETRY_SECONDS[verdict?.code ?? ''] ?? 120,
       };
     return { kind: 'unknown', message: verdict?.message ?? 'The submission is still being looked up.' };

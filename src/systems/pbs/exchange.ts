@@ -18,6 +18,8 @@ export interface ExchangeRequest {
     /** Why its walltime is not the campaign's. */
     readonly note?: string;
     readonly certain_exits: readonly number[];
+    /** Refusals for a limit of jobs: the answer then tells who holds the places. */
+    readonly limit_exits: readonly number[];
   }[];
   readonly cancel?: readonly { readonly campaign: string; readonly pilot: string; readonly reason: string }[];
   readonly settle?: readonly { readonly campaign: string; readonly pilot: string; readonly end: PilotEnd }[];
@@ -36,6 +38,11 @@ export interface PilotEnd {
 
 const command = z.object({ exit: z.int(), stdout: z.string(), stderr: z.string() });
 
+const qstatAnswer = command.extend({
+  /** Of a client without our form of the question: one JSON answer an id, and `stdout` is empty. */
+  json: z.array(z.object({ exit: z.int(), stdout: z.string() })).optional(),
+});
+
 const submission = z.object({
   answer: z.string(),
   id: z.string().optional(),
@@ -45,6 +52,8 @@ const submission = z.object({
   stdout: z.string().optional(),
   key: z.string().optional(),
   given_up: z.boolean().optional(),
+  /** Jobs that hold the places of a limit that was reached. */
+  holders: qstatAnswer.nullable().optional(),
 });
 export type Submission = z.output<typeof submission>;
 
@@ -54,7 +63,14 @@ const pilotRow = z.object({
   campaign: z.string(),
   pilot: z.string(),
   key: z.string(),
-  about: z.object({ slots: z.int(), nodes: z.int(), walltime_seconds: z.number(), note: z.string().optional() }),
+  about: z.object({
+    slots: z.int(),
+    nodes: z.int(),
+    walltime_seconds: z.number(),
+    note: z.string().optional(),
+    /** Queues of the profile in which the job can only be because somebody moved it. */
+    other_queues: z.array(z.string()).default([]),
+  }),
   id: z.string().optional(),
   /** Seconds since the id was recorded, by the file system's clock. */
   age: z.number().nullable().optional(),
@@ -75,12 +91,7 @@ const remoteFile = z.object({ path: z.string(), base64: z.string() });
 
 const look = z.object({
   pilots: z.array(pilotRow),
-  qstat: command
-    .extend({
-      /** Of a client without our form of the question: one JSON answer an id, and `stdout` is empty. */
-      json: z.array(z.object({ exit: z.int(), stdout: z.string() })).optional(),
-    })
-    .nullable(),
+  qstat: qstatAnswer.nullable(),
   done: z.array(z.looseObject({ trial: z.string(), attempt: z.int() }).transform((record) => record as unknown as DoneRecord)),
   broken: z.array(z.object({ campaign: z.string(), name: z.string(), message: z.string() })),
   more: z.boolean(),

@@ -201,6 +201,8 @@ function byHand(row: PilotRow, attributes: ReadonlyMap<string, string>): string 
   const asked = row.about.walltime_seconds;
   const seconds = walltime?.split(':').reduce((sum, part) => sum * 60 + Number(part), 0);
   if (seconds !== undefined && seconds !== asked) return `its walltime was changed by hand to ${walltime}`;
+  const queue = attributes.get('queue');
+  if (queue !== undefined && row.about.other_queues.includes(queue)) return `it was moved by hand to queue ${queue}`;
   return undefined;
 }
 

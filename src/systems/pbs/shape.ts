@@ -80,6 +80,12 @@ export function shapeOf(profile: PbsProfile, settings: PbsSettings, slotsPerTria
   };
 }
 
+/** The profile's queues in which a job of `queue` can only be because somebody moved it: neither its own nor one behind it. */
+export function otherQueues(profile: PbsProfile, queue: string): string[] {
+  const own = profile.queues.find(({ name }) => name === queue)?.routes?.map(({ name }) => name) ?? [];
+  return profile.queues.map(({ name }) => name).filter((name) => name !== queue && !own.includes(name));
+}
+
 function longestWalltime(queue: PbsQueue, nodes: number): number {
   const behind = queue.routes?.find((route) => nodes >= (route.nodes.min ?? 1) && nodes <= route.nodes.max);
   return (behind ?? queue).walltime.max;

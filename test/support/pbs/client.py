@@ -7,6 +7,7 @@ faults: delay, hang (before the act), hang_after, die_before, die_after, drop (e
 
 import json
 import os
+import pwd
 import signal
 import socket
 import sys
@@ -108,7 +109,7 @@ def main():
         "command": command.replace("pbsadmin", "admin"),
         "args": args,
         "stdin": stdin,
-        "user": os.environ.get("PBS_STANDIN_USER", "hpo"),
+        "user": os.environ.get("PBS_STANDIN_USER") or pwd.getpwuid(os.getuid()).pw_name,
         "cwd": os.getcwd(),
         "env": {key: os.environ[key] for key in ("HOME", "PATH") if key in os.environ},
     }

@@ -35,6 +35,8 @@ export interface FaultReport {
   /** Pilots reported as ended while the log shows their job alive. */
   readonly falseEnds: readonly string[];
   readonly emptyDeletes: number;
+  /** Looks of the campaign that took most: far above the others, a pilot was stuck. */
+  readonly mostLooks: number;
   readonly seconds: number;
 }
 
@@ -138,9 +140,16 @@ export async function runFaultCampaign(options: {
     lost: [] as string[],
     falseEnds: [] as string[],
     emptyDeletes: 0,
+    mostLooks: 0,
   };
   const lane = async (number: number) => {
-    const pbs = await PbsStandIn.start({ orphans_submit: number % 2 === 1, kill_delay: 1, start_delay: number > 1 ? 1.5 : 0 });
+    // A job that waits for longer than an attempt needs to settle is found by its name only; one that starts at once, by its claim.
+    const waits = number > 1;
+    const pbs = await PbsStandIn.start({
+      orphans_submit: number % 2 === 1,
+      kill_delay: 1,
+      start_delay: waits ? (QUICK.settleSeconds + QUICK.commandSeconds) * 1.2 : 0,
+    });
     try {
       let counted = 0;
       for (let round = 1; report.injections < options.injections; round += 1) {
@@ -180,7 +189,7 @@ function evidence(pbs: PbsStandIn, directory: string): string {
   return `${files}\njobs ${JSON.stringify(pbs.jobs())}`;
 }
 
-type Tally = { pilots: number; trials: number; lost: string[]; falseEnds: string[] };
+type Tally = { pilots: number; trials: number; lost: string[]; falseEnds: string[]; mostLooks: number };
 
 async function oneCampaign(
   pbs: PbsStandIn,
@@ -236,6 +245,7 @@ async function oneCampaign(
   let pilot: { name: string; state: PilotSeen['state'] } | undefined;
   let calmSince: number | undefined;
   for (let looks = 0; ended === undefined; looks += 1) {
+    report.mostLooks = Math.max(report.mostLooks, looks);
     if (looks > FAULTY_LOOKS && calmSince === undefined) {
       pbs.plan([]);
       cut.next = undefined;

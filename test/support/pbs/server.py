@@ -245,6 +245,10 @@ class Server:
         ]
         if limit is not None and len(mine) >= limit:
             raise Refused(38, "qsub: would exceed queue generic's per-user limit")
+        of_project = queue.get("max_queued_project")
+        theirs = [each for each in self.jobs.values() if each.account == job.account and each.queue == name and each.state != FINAL]
+        if of_project is not None and len(theirs) >= of_project:
+            raise Refused(38, f"qsub: Maximum number of jobs for project {job.account} already in queue {name}")
 
     # -- scheduler and nodes
 
@@ -478,6 +482,7 @@ class Server:
     def qselect(self, request):
         args = list(request["args"])
         history, name, user, states, queue = False, None, None, None, None
+        account = None
         while args:
             option = args.pop(0)
             if option == "-x":
@@ -495,6 +500,8 @@ class Server:
                 states = args.pop(0)
             elif option == "-q":
                 queue = args.pop(0)
+            elif option == "-A":
+                account = args.pop(0)
             else:
                 raise Refused(2, "usage: qselect [-a [op]date_time]")
         if history and not SETTINGS.get("history", True):
@@ -507,6 +514,7 @@ class Server:
             and (user is None or job.owner == user)
             and (states is None or job.state in states)
             and (queue is None or job.queue == queue)
+            and (account is None or job.account == account)
         ]
         return 0, "".join(job.id + "\n" for job in found), ""
 
@@ -725,7 +733,7 @@ class Server:
             self.hung = True
         elif order == "scheduling":
             self.stopped_scheduling = not values["on"]
-        elif order in ("requeue", "kill", "forget", "hold", "release"):
+        elif order in ("requeue", "kill", "forget", "hold", "release", "move", "alter"):
             job = self.jobs[values["id"]]
             if order == "requeue":
                 job.deleting = "requeue"
@@ -737,6 +745,10 @@ class Server:
                 job.comment = values.get("comment", job.comment)
             elif order == "release":
                 job.state, job.substate, job.hold = "Q", 10, "n"
+            elif order == "move":
+                job.queue = values["queue"]
+            elif order == "alter":
+                job.resources["walltime"] = values["walltime"]
             else:
                 signal_group(job, signal.SIGKILL)
                 del self.jobs[job.id]

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +13,8 @@ export interface StandInQueue {
   readonly min_walltime?: string;
   readonly max_queued?: number;
   readonly max_run?: number;
+  /** Jobs of one account, over all users. */
+  readonly max_queued_project?: number;
   readonly enabled?: boolean;
   readonly started?: boolean;
   readonly route?: readonly string[];
@@ -70,7 +72,9 @@ export interface StandInEvent {
     | 'qdel-empty'
     | 'kill'
     | 'hold'
-    | 'release';
+    | 'release'
+    | 'move'
+    | 'alter';
   readonly id?: string;
   readonly name?: string;
   readonly exit?: number;
@@ -106,6 +110,8 @@ export class PbsStandIn {
   readonly binDirectory: string;
   /** Home of the user on the "login node". */
   readonly home: string;
+  /** Owner of the jobs: whoever logs in, as on a real system. Otherwise `qselect -u` would find none of ours. */
+  readonly user = userInfo().username;
   #server: ChildProcess | undefined;
 
   private constructor(directory: string) {
@@ -143,7 +149,8 @@ export class PbsStandIn {
 
   /** Environment of a login on this "system". */
   get env(): Record<string, string> {
-    return { PATH: this.path, HOME: this.home, USER: 'hpo', LOGNAME: 'hpo', PBS_STANDIN_USER: 'hpo', LANG: 'C.UTF-8' };
+    const { user } = this;
+    return { PATH: this.path, HOME: this.home, USER: user, LOGNAME: user, PBS_STANDIN_USER: user, LANG: 'C.UTF-8' };
   }
 
   async startServer(): Promise<void> {
@@ -185,7 +192,10 @@ export class PbsStandIn {
     else writeFileSync(join(this.directory, 'faults.json'), JSON.stringify(faults));
   }
 
-  /** What an operator does: `set` {"queues/debug/started": false}, `requeue`, `kill`, `forget`, `hold`, `release` {id}, `scheduling` {on}. */
+  /**
+   * What an operator does: `set` {"queues/debug/started": false}, `requeue`, `kill`, `forget`, `hold`, `release` {id},
+   * `move` {id, queue}, `alter` {id, walltime}, `scheduling` {on}.
+   */
   admin(order: string, values: Readonly<Record<string, unknown>> = {}): string {
     const answer = spawnSync(join(this.binDirectory, 'pbsadmin'), [order, JSON.stringify(values)], { env: this.env, encoding: 'utf8' });
     if (answer.status !== 0) throw new Error(`pbsadmin ${order}: ${answer.stderr}`);
@@ -193,8 +203,9 @@ export class PbsStandIn {
   }
 
   /** A command as a user types it. */
-  command(name: string, args: readonly string[], input = ''): { exit: number | null; stdout: string; stderr: string } {
-    const answer = spawnSync(join(this.binDirectory, name), args, { env: this.env, cwd: this.home, encoding: 'utf8', input });
+  command(name: string, args: readonly string[], input = '', user = this.user): { exit: number | null; stdout: string; stderr: string } {
+    const env = { ...this.env, PBS_STANDIN_USER: user };
+    const answer = spawnSync(join(this.binDirectory, name), args, { env, cwd: this.home, encoding: 'utf8', input });
     return { exit: answer.status, stdout: answer.stdout, stderr: answer.stderr };
   }
 

@@ -225,6 +225,48 @@ describe('what a site does', () => {
     expect(pbs.events().filter((event) => event.event === 'submit')).toHaveLength(1);
   });
 
+  it.each([
+    ['a user', { max_queued: 1 }, undefined, /per-user limit\. 1 job holds the place: \d+\.\S+ \(by-hand, H, (.+)\)\. /],
+    ['a project', { max_queued_project: 1 }, 'ann', /for project hpo_proj .*\. 1 job holds the place: \d+\.\S+ \(by-hand, H, (.+)\)\. /],
+  ])('a limit of jobs of %s that is reached says who holds the places', async (_whose, limit, other, words) => {
+    await begin({ queues: { debug: { max_nodes: 2, ...limit } } });
+    await driver.prepareLaunch(planOf(pbs), () => undefined);
+    const user = other ?? pbs.user;
+    pbs.command('qsub', ['-A', 'hpo_proj', '-l', 'filesystems=home', '-N', 'by-hand', '-h'], '#!/bin/sh\n', user);
+    const refused = await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    expect(refused).toMatchObject({ kind: 'wait', message: expect.stringMatching(words) });
+    expect(words.exec(refused.kind === 'wait' ? refused.message : '')?.[1]).toBe(user);
+    for (const { id } of pbs.jobs()) pbs.command('qdel', [id], '', user);
+    expect(await driver.startPilot({ pilot: 'camp-1.p2', campaign: 'camp-1' })).toMatchObject({ kind: 'started' });
+  });
+
+  it('a pilot that is cancelled while its qsub hangs leaves no job, though the job comes late', async () => {
+    await begin({ start_delay: 3600 });
+    await driver.prepareLaunch(planOf(pbs), () => undefined);
+    pbs.plan([{ command: 'qsub', fault: 'delay', seconds: 1.2 }]);
+    const starting = driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    while (!pbs.commands().some(({ command }) => command === 'qsub')) await sleep(20);
+    expect((await newDriver().send([{ kind: 'stopPilot', pilot: 'camp-1.p1', reason: 'not needed' }])).answers).toEqual(['stopping']);
+    await starting;
+    const { pilots } = await watch(({ pilots }) => pilots.get('camp-1.p1')?.state === 'ended', ['camp-1.p1']);
+    expect(pilots.get('camp-1.p1')?.end).toEqual({ kind: 'normal', message: 'Deleted on request: not needed' });
+    expect(pbs.jobs().map(({ state }) => state)).toEqual(['F']);
+    expect(starts()).toEqual([]);
+  });
+
+  it('a job in a queue that was stopped waits with PBS’s words, is not submitted again, and runs when the queue is started', async () => {
+    await begin({ queues: { debug: { max_nodes: 2, started: false } } });
+    await driver.prepareLaunch(planOf(pbs), () => undefined);
+    await driver.send([{ kind: 'offer', campaign: 'camp-1', offer: offer('camp-1', 1, 0.5) }]);
+    await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    const waiting = await watch(({ pilots }) => pilots.get('camp-1.p1')?.comment !== undefined, ['camp-1.p1']);
+    expect(waiting.pilots.get('camp-1.p1')).toMatchObject({ state: 'queued', comment: 'Not Running: Queue not started.' });
+    pbs.admin('set', { 'queues/debug/started': true });
+    const { ended } = await watch(({ ended }) => ended.size === 1, ['camp-1.p1']);
+    expect(ended.get('trial-0001.1')?.status).toBe('completed');
+    expect(pbs.events().filter((event) => event.event === 'submit')).toHaveLength(1);
+  });
+
   it('a closed queue and a server that is down are waits', async () => {
     await begin({ queues: { debug: { max_nodes: 2, enabled: false } } });
     await driver.prepareLaunch(planOf(pbs), () => undefined);
@@ -279,13 +321,20 @@ describe('what a site does', () => {
     expect(pilots.get('camp-1.p1')?.end).toEqual({ kind: 'normal', message: 'Deleted on request: not needed' });
   });
 
-  it('a job that was held by hand is told', async () => {
+  it.each([
+    ['qhold', 'hold', {}, 'held by hand'],
+    ['qmove', 'move', { queue: 'debug-scaling' }, 'moved by hand to queue debug-scaling'],
+    ['qalter', 'alter', { walltime: '00:07:00' }, 'walltime was changed by hand to 00:07:00'],
+  ])('a job that was changed by hand with %s is told, and left as it is', async (_command, order, values, words) => {
     await begin({ start_delay: 3600 });
     await driver.prepareLaunch(planOf(pbs), () => undefined);
     const start = await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
-    pbs.admin('hold', { id: start.kind === 'started' ? start.nativeId : '' });
+    const quiet = await driver.look({ acks: [], pilots: [], waitSeconds: 0 }, never);
+    expect(quiet?.notices).toEqual([]);
+    pbs.admin(order, { id: start.kind === 'started' ? start.nativeId : '', ...values });
     const seen = await driver.look({ acks: [], pilots: [], waitSeconds: 0 }, never);
-    expect(seen?.notices.join()).toContain('held by hand');
+    expect(seen?.notices.join()).toContain(words);
+    expect(pbs.events().filter((event) => event.event === 'delete')).toEqual([]);
   });
 
   it('a budget of less than one pilot’s node-hours is refused before anything is made', async () => {

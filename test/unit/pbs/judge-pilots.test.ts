@@ -12,7 +12,7 @@ const row = (change: Partial<PilotRow> = {}): PilotRow => ({
   campaign: 'c',
   pilot: 'c.p1',
   key: 'txt-b',
-  about: { slots: 24, nodes: 2, walltime_seconds: 300 },
+  about: { slots: 24, nodes: 2, walltime_seconds: 300, other_queues: ['capacity'] },
   id: ID,
   age: 1000,
   claimed: false,
