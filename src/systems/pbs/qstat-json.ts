@@ -15,7 +15,10 @@ const SECTIONS = { job: 'Jobs', queue: 'Queue', server: 'Server', node: 'nodes' 
  * Never throws.
  */
 export function readPbsJson(answer: Buffer | string, form: keyof typeof SECTIONS): JsonListing {
-  const reader = new LenientJson(answer.toString());
+  const text = answer.toString();
+  // Most answers that were cut are told from whole ones by their last character alone.
+  if (!text.trimEnd().endsWith('}')) return { kind: 'unreadable', why: 'the document does not end' };
+  const reader = new LenientJson(text);
   let document: JsonValue;
   try {
     document = reader.read();
