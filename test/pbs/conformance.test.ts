@@ -27,9 +27,16 @@ describe('a PBS site', { timeout: PATIENCE_SECONDS * 2_000 }, () => {
     target = await openTarget();
     console.log(`conformance of ${target.title}`);
   });
-  afterAll(() => target?.close());
+  const campaigns = new Set<string>();
+
+  afterAll(async () => {
+    // Also after a test that failed: no job stays in the site's queue.
+    for (const campaign of campaigns) await target.driver().closeLaunch(campaign);
+    await target?.close();
+  }, PATIENCE_SECONDS * 1_000);
 
   function plan(campaign: string, command: readonly string[], settings: object = {}): LaunchPlan {
+    campaigns.add(campaign);
     const bundle = join(target.localBase, 'code');
     mkdirSync(bundle, { recursive: true });
     writeFileSync(join(bundle, 'train.sh'), 'sleep "$1"\nprintf \'{"loss": %s}\\n\' "$2" >"$HOLDFAST_OUT/results.json"\n');

@@ -45,7 +45,7 @@ function targetOf(title: string, profile: PbsProfile, shell: RemoteShell, settin
     localBase,
     driver: () => createPbsDriver({ name: SYSTEM, profile, shell, closeSeconds: 300 }),
     async close() {
-      await shell.run({ script: 'rm -rf "$HOME/.holdfast/$1" "$HOME/$1"', args: [SYSTEM] });
+      await shell.run({ script: 'rm -rf "$HOME/.holdfast/$1" "$HOME/$1"; rmdir "$HOME/.holdfast" 2>/dev/null; true', args: [SYSTEM] });
       rmSync(localBase, { recursive: true, force: true });
       await end();
     },
