@@ -5,35 +5,16 @@ import {
   getExternalWorkflowHandle,
   isCancellation,
   log,
-  setCurrentDetails,
-  setHandler,
   sleep,
   upsertSearchAttributes,
 } from '@temporalio/workflow';
-import { attemptName, systemWorkflowId } from '../src/domain/ids.ts';
+import { attemptName } from '../src/domain/ids.ts';
 import { ATTRIBUTES } from '../src/domain/search-attributes.ts';
-import type { DoneRecord } from '../src/domain/spool.ts';
-import { fileReferences } from '../src/domain/spool.ts';
-import type { TrialOutcome, TrialState } from '../src/domain/trial.ts';
+import { type DoneRecord, fileReferences } from '../src/domain/spool.ts';
+import type { TrialOutcome } from '../src/domain/trial.ts';
 import { EMPTY_LEDGER, judge, type Verdict } from '../src/domain/trial-policy.ts';
-import { trialDetails } from '../src/view/trial.ts';
-import {
-  type AttemptEnd,
-  type AttemptStarted,
-  type AttemptView,
-  attemptEndedSignal,
-  attemptStartedSignal,
-  type CancelRequest,
-  cancelTrialSignal,
-  resubmitSignal,
-  stopTrialSignal,
-  submitTrialSignal,
-  type TrialInput,
-  type TrialView,
-  trialFinishedSignal,
-  trialQuery,
-} from './messages.ts';
-import { submitThroughClient } from './options.ts';
+import { type AttemptEnd, type TrialInput, trialFinishedSignal } from './messages.ts';
+import { type Mailbox, openMailbox, submit } from './trial-mailbox.ts';
 
 /** One trial: attempts until it has an outcome, each from the last checkpoint. Reports to its campaign by signal; outlives the campaign's run. */
 export async function hpoTrial(trial: TrialInput): Promise<TrialOutcome> {
@@ -61,185 +42,6 @@ export async function hpoTrial(trial: TrialInput): Promise<TrialOutcome> {
         await sleep(verdict.delaySeconds * 1000, { summary: `before ${attemptName(trial.number, mail.attempt)}` });
     }
   });
-}
-
-/** Between two stop requests to a system that had to be brought back. */
-const STOP_AGAIN_MS = 30_000;
-
-/** Offers the current attempt to the system. A repeated offer has the same name, so it is harmless. */
-async function submit(trial: TrialInput, attempt: number, resumeFrom: number | undefined): Promise<void> {
-  const submission = {
-    campaign: trial.campaign,
-    number: trial.number,
-    attempt,
-    params: trial.params,
-    ...(resumeFrom === undefined ? {} : { resumeFrom }),
-    ...(trial.targetStep === undefined ? {} : { targetStep: trial.targetStep }),
-  };
-  try {
-    await getExternalWorkflowHandle(systemWorkflowId(trial.system)).signal(submitTrialSignal, submission);
-  } catch (error) {
-    if (isCancellation(error)) throw error;
-    // The system's workflow has ended (idle, or terminated by hand): the client can start it and signal in one step.
-    await submitThroughClient({ system: trial.system, submission });
-  }
-}
-
-interface Mailbox {
-  readonly attempt: number;
-  readonly resumeFrom: number | undefined;
-  readonly request: CancelRequest | undefined;
-  ask(request: CancelRequest): void;
-  attemptEnd(): Promise<AttemptEnd>;
-  noteEnd(end: AttemptEnd, verdict: Verdict): void;
-  nextAttempt(record: DoneRecord | undefined): void;
-  startedAt(): number | undefined;
-  show(state: TrialState, outcome?: TrialOutcome): void;
-}
-
-/** Handlers first: a signal may come before the first await. */
-function openMailbox(trial: TrialInput): Mailbox {
-  let attempt = trial.firstAttempt ?? 1;
-  let resumeFrom = trial.resumeFrom;
-  let state: TrialState = 'queued';
-  let outcome: TrialOutcome | undefined;
-  let request: CancelRequest | undefined;
-  let isStopSent = false;
-  let mustResubmit = false;
-  let isOverdue = false;
-  const ends: AttemptEnd[] = [];
-  let attempts: AttemptView[] = [{ attempt, offeredAt: Date.now() }];
-  let deadline: CancellationScope | undefined;
-
-  const view = (): TrialView => ({
-    campaign: trial.campaign,
-    number: trial.number,
-    params: trial.params,
-    origin: trial.origin,
-    ...(trial.note === undefined ? {} : { note: trial.note }),
-    state,
-    attempt,
-    attempts,
-    ...(outcome === undefined ? {} : { outcome }),
-    headline: headline(trial, state, attempts, outcome, request),
-  });
-  const refresh = () => setCurrentDetails(trialDetails(view(), trial.objectives));
-  const change = (part: Partial<AttemptView>) => {
-    attempts = attempts.map((seen) => (seen.attempt === attempt ? { ...seen, ...part } : seen));
-  };
-
-  setHandler(trialQuery, view, { description: 'Parameters, attempts and outcome of this trial.' });
-  setHandler(attemptStartedSignal, (started: AttemptStarted) => {
-    if (started.attempt !== attempt || state !== 'queued') return;
-    state = 'running';
-    change({ startedAt: Date.now(), pilot: started.pilot, slot: started.slot });
-    deadline = startDeadline(trial, () => {
-      isOverdue = true;
-    });
-    refresh();
-  });
-  setHandler(attemptEndedSignal, (end: AttemptEnd) => {
-    const which = end.kind === 'record' ? end.record.attempt : end.attempt;
-    const isCurrent = which === attempt;
-    // A late result of an attempt that was given up still counts: nothing better can come of the trial.
-    const isLateResult = which < attempt && end.kind === 'record' && end.record.status === 'completed';
-    if (isCurrent || isLateResult) ends.push(end);
-  });
-  setHandler(cancelTrialSignal, (asked: CancelRequest) => ask(asked));
-  setHandler(resubmitSignal, () => {
-    mustResubmit = true;
-  });
-  refresh();
-
-  function ask(asked: CancelRequest): void {
-    request ??= asked;
-  }
-
-  async function stopOnSystem(): Promise<void> {
-    isStopSent = true;
-    const reason = request?.reason ?? 'past its wall-clock limit';
-    try {
-      await getExternalWorkflowHandle(systemWorkflowId(trial.system)).signal(stopTrialSignal, {
-        campaign: trial.campaign,
-        number: trial.number,
-        attempt,
-        reason,
-      });
-    } catch (error) {
-      if (isCancellation(error)) throw error;
-      log.warn('the system did not take the stop request; the attempt is submitted again so that it learns of it');
-      await submit(trial, attempt, resumeFrom);
-      // The system comes back with the submission; asked at once, it might not have started yet.
-      await sleep(STOP_AGAIN_MS, { summary: 'before the stop is asked for again' });
-      isStopSent = false;
-    }
-  }
-
-  return {
-    get attempt() {
-      return attempt;
-    },
-    get resumeFrom() {
-      return resumeFrom;
-    },
-    get request() {
-      return request;
-    },
-    ask,
-    startedAt: () => attempts.find((seen) => seen.startedAt !== undefined)?.startedAt,
-    async attemptEnd() {
-      isStopSent = false;
-      isOverdue = false;
-      for (;;) {
-        await condition(() => ends.length > 0 || mustResubmit || ((request !== undefined || isOverdue) && !isStopSent));
-        const end = ends.shift();
-        if (end !== undefined) {
-          deadline?.cancel();
-          deadline = undefined;
-          return end;
-        }
-        if (mustResubmit) {
-          mustResubmit = false;
-          await submit(trial, attempt, resumeFrom);
-        }
-        if ((request !== undefined || isOverdue) && !isStopSent) await stopOnSystem();
-      }
-    },
-    noteEnd(end, verdict) {
-      const failure = verdict.failure;
-      change({
-        end: end.kind === 'record' ? end.record.status : end.kind,
-        ...(failure === undefined ? {} : { failure }),
-        ...(end.kind === 'record' ? { directory: end.record.directory, pilot: end.record.pilot, slot: end.record.slot } : {}),
-      });
-      state = 'queued';
-    },
-    nextAttempt(record) {
-      if (record?.has_checkpoint) resumeFrom = record.attempt;
-      attempt += 1;
-      attempts = [...attempts, { attempt, offeredAt: Date.now() }].slice(-50);
-      refresh();
-    },
-    show(next, final) {
-      state = next;
-      outcome = final;
-      refresh();
-    },
-  };
-}
-
-/** The agent enforces the wall-clock limit; this durable timer is for an agent that cannot. */
-function startDeadline(trial: TrialInput, onExpiry: () => void): CancellationScope | undefined {
-  if (trial.trialSeconds === undefined) return undefined;
-  const scope = new CancellationScope({ cancellable: true });
-  const milliseconds = (trial.trialSeconds + 2 * trial.graceSeconds + 600) * 1000;
-  scope
-    .run(() => sleep(milliseconds, { summary: 'wall-clock limit of the attempt' }))
-    .then(onExpiry)
-    .catch((error: unknown) => {
-      if (!isCancellation(error)) throw error;
-    });
-  return scope;
 }
 
 function toResult(end: AttemptEnd) {
@@ -292,22 +94,4 @@ async function finish(
   }
   await condition(allHandlersFinished);
   return outcome;
-}
-
-function headline(
-  trial: TrialInput,
-  state: TrialState,
-  attempts: readonly AttemptView[],
-  outcome: TrialOutcome | undefined,
-  request: CancelRequest | undefined,
-): string {
-  const last = attempts.at(-1);
-  if (outcome !== undefined) {
-    const value =
-      outcome.values === undefined ? '' : ` with ${trial.objectives.map((o, i) => `${o.metric} ${outcome.values?.[i]}`).join(', ')}`;
-    return `${state}${value} after ${outcome.attempts} attempt${outcome.attempts === 1 ? '' : 's'}`;
-  }
-  if (request !== undefined) return `being ended: ${request.reason}`;
-  if (state === 'running') return `attempt ${last?.attempt} runs on slot ${last?.slot} of ${last?.pilot}`;
-  return `attempt ${last?.attempt} waits for a slot of ${trial.system}`;
 }

@@ -7,9 +7,11 @@ import { isFinal, type TrialRow } from './trial.ts';
 
 /** When a campaign starts, stops and ends: pure decisions over its state. */
 
-/** Trials that may be started now. */
-export function roomFor(state: CampaignState): number {
-  return Math.max(0, Math.min(concurrencyOf(state) - state.inFlight.size, trialsLeft(state.budget, state.table.rows)));
+/** Trials that may be started now; with a spacing one at a time, and none before the last start is old enough. */
+export function roomFor(state: CampaignState, now: number): number {
+  if (now < (state.nextStartAt ?? 0)) return 0;
+  const room = Math.max(0, Math.min(concurrencyOf(state) - state.inFlight.size, trialsLeft(state.budget, state.table.rows)));
+  return (state.spec?.spacingSeconds ?? 0) > 0 ? Math.min(1, room) : room;
 }
 
 /** Trials in flight at most: what the user allows, or less during a cautious start. */

@@ -30,6 +30,8 @@ export interface CampaignState {
   ahead: Suggestion[];
   samplerState?: Readonly<Record<string, unknown>>;
   isExhausted: boolean;
+  /** With a spacing: nothing starts before this instant (milliseconds, workflow's clock). */
+  nextStartAt?: number;
   /** Asked to pause before it could start. */
   isPauseAsked?: boolean;
   /** Pruner's memory: trial → highest rung at which it was let through (or ended). */

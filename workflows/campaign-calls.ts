@@ -1,0 +1,72 @@
+import { CancellationScope, getExternalWorkflowHandle, isCancellation, log } from '@temporalio/workflow';
+import type { CampaignState } from '../src/domain/campaign-state.ts';
+import { systemWorkflowId, trialWorkflowId } from '../src/domain/ids.ts';
+import { type Desk, specOf } from './campaign-desk.ts';
+import { cancelTrialSignal, openLaunchSignal, resubmitSignal } from './messages.ts';
+import { findLostTrials, guardSystem } from './options.ts';
+
+/** What a campaign says to its trials and to its system while it runs. */
+
+/** Asks a trial to end early; its checkpoint stays. */
+export async function pruneTrial(state: CampaignState, number: number, reason: string): Promise<void> {
+  await getExternalWorkflowHandle(trialWorkflowId(state.campaign, number))
+    .signal(cancelTrialSignal, { kind: 'prune', reason })
+    .catch((error: unknown) => log.info('a trial ended before it could be pruned', { number, error: String(error) }));
+}
+
+/** Asks every trial in flight, once, to end what runs. */
+export async function endTrials(state: CampaignState, desk: Desk): Promise<void> {
+  const unreachable: number[] = [];
+  await Promise.all(
+    desk.notYetToldToEnd().map((number) =>
+      getExternalWorkflowHandle(trialWorkflowId(state.campaign, number))
+        .signal(cancelTrialSignal, { kind: 'cancel', reason: state.stopReason ?? 'the campaign ends' })
+        .catch(() => unreachable.push(number)),
+    ),
+  );
+  if (unreachable.length > 0) await findLost(state, desk, unreachable);
+}
+
+/** Trials in flight whose workflow has ended without our hearing of it. */
+export async function findLost(state: CampaignState, desk: Desk, numbers: readonly number[] = [...state.inFlight]): Promise<void> {
+  if (numbers.length === 0) return;
+  for (const lost of await findLostTrials({ campaign: state.campaign, numbers })) {
+    if (lost.outcome === undefined) desk.noteVanished(lost.number, lost.status);
+    else desk.noteOutcome(lost.outcome);
+  }
+}
+
+/** The system plans pilots within the node-hours, so it hears of a change. Before the launch is open, it will be told the right figure. */
+export async function renewLaunch(state: CampaignState, change: { readonly nodeHours: number }): Promise<void> {
+  if (state.openLaunch === undefined) return;
+  state.openLaunch = { ...state.openLaunch, ...change };
+  await getExternalWorkflowHandle(systemWorkflowId(specOf(state).system.name))
+    .signal(openLaunchSignal, state.openLaunch)
+    .catch((error: unknown) => log.info('the system is gone; it is told when it is back', { error: String(error) }));
+}
+
+/**
+ * Keeps one activity pending that ends only when the system's workflow is gone (terminated by hand, say): it is brought back, and trials in
+ * flight say again what they want. Costs no history while all is well. The scope that is returned ends it.
+ */
+export function keepSystem(state: CampaignState): CancellationScope {
+  const scope = new CancellationScope({ cancellable: true });
+  scope
+    .run(async () => {
+      while (state.openLaunch !== undefined) {
+        await guardSystem({ system: specOf(state).system.name, launch: state.openLaunch });
+        log.warn('the system was gone; trials in flight submit again');
+        await Promise.all(
+          [...state.inFlight].map((number) =>
+            getExternalWorkflowHandle(trialWorkflowId(state.campaign, number))
+              .signal(resubmitSignal)
+              .catch((error: unknown) => log.info('a trial has ended meanwhile', { error: String(error) })),
+          ),
+        );
+      }
+    })
+    .catch((error: unknown) => {
+      if (!isCancellation(error)) throw error;
+    });
+  return scope;
+}

@@ -1,0 +1,69 @@
+import { ActivityFailure, ApplicationFailure } from '@temporalio/workflow';
+import type { CampaignSpec } from '../src/domain/campaign.ts';
+import { type CampaignState, userSuggestions } from '../src/domain/campaign-state.ts';
+import { launchName } from '../src/domain/ids.ts';
+import type { Desk } from './campaign-desk.ts';
+import { admitCampaign, ensureSystem, stagingOn } from './options.ts';
+
+/** Admits the specification, stages code and agent, opens the launch. A failed step ends the campaign before anything is submitted. */
+export async function prepare(state: CampaignState, source: unknown, desk: Desk): Promise<void> {
+  try {
+    const admitted = await admitCampaign(source);
+    const { spec } = admitted;
+    state.spec = spec;
+    state.hasSearchAttributes = admitted.hasSearchAttributes;
+    state.budget = spec.budget;
+    state.enqueued.push(...userSuggestions(spec.enqueue));
+    desk.show();
+    const launch = launchName(spec.workingDirs.launchIterationPattern, state.campaign, state.startedAt);
+    const reportSteps = admitted.reportSteps;
+    const order = { campaign: state.campaign, launch, spec, reportSteps, epoch: state.startedAt };
+    const prepared = await onceLoggedIn(spec, desk, () => stagingOn(spec.system.name).prepareLaunch(order));
+    state.launch = { launch, directory: prepared.directory, localDirectory: prepared.localDirectory };
+    state.provenance = prepared.provenance;
+    state.concurrency = spec.concurrency ?? prepared.slots;
+    state.openLaunch = {
+      campaign: state.campaign,
+      launch,
+      localDirectory: prepared.localDirectory,
+      slotsPerTrial: spec.training.slots,
+      reportSteps,
+      weight: 1,
+      ...(state.budget.nodeHours === undefined ? {} : { nodeHours: state.budget.nodeHours }),
+      ...(prepared.capacity === undefined ? {} : { capacity: prepared.capacity }),
+    };
+    await ensureSystem({ system: spec.system.name, launch: state.openLaunch });
+    if (state.phase === 'preparing') state.phase = state.isPauseAsked ? 'paused' : 'running';
+  } catch (error) {
+    // The user's mistake, without the engine's wrapping: one failure that lists every problem.
+    const cause = error instanceof ActivityFailure ? error.cause : error;
+    throw cause instanceof ApplicationFailure
+      ? ApplicationFailure.create({
+          message: cause.message,
+          type: cause.type ?? 'PrepareFailed',
+          nonRetryable: true,
+          details: cause.details ?? [],
+        })
+      : error;
+  }
+}
+
+/** Longest wait between two looks whether a person has logged in; `resume` cuts it short. */
+const LONGEST_LOGIN_WAIT_MS = 10 * 60_000;
+
+/** Does something on the system as soon as its login stands; says meanwhile what a person must do. Never attempts a login. */
+export async function onceLoggedIn<T>(spec: CampaignSpec, desk: Desk, work: () => Promise<T>): Promise<T> {
+  for (let wait = 15_000; ; wait = Math.min(2 * wait, LONGEST_LOGIN_WAIT_MS)) {
+    try {
+      const done = await work();
+      desk.notice('login');
+      return done;
+    } catch (error) {
+      const failure = error instanceof ActivityFailure ? error.cause : error;
+      if (!(failure instanceof ApplicationFailure) || failure.type !== 'NeedsLogin') throw error;
+      desk.notice('login', `System ${spec.system.name} needs a login: run \`holdfast login ${spec.system.name}\`. ${failure.message}`);
+      desk.show();
+      await desk.wake(wait);
+    }
+  }
+}

@@ -1,0 +1,156 @@
+import { ActivityFailure, isCancellation, ParentClosePolicy, startChild, workflowInfo } from '@temporalio/workflow';
+import type { CampaignSpec } from '../src/domain/campaign.ts';
+import { roomFor } from '../src/domain/campaign-policy.ts';
+import { type CampaignState, newRow } from '../src/domain/campaign-state.ts';
+import { trialWorkflowId } from '../src/domain/ids.ts';
+import { ATTRIBUTES } from '../src/domain/search-attributes.ts';
+import { addRow, changeRow } from '../src/domain/table.ts';
+import type { Suggestion, TrialRow } from '../src/domain/trial.ts';
+import { firstPause } from '../src/search/rungs.ts';
+import { trialSummary } from '../src/view/parameters.ts';
+import { pruneTrial } from './campaign-calls.ts';
+import type { Desk } from './campaign-desk.ts';
+import type { TrialInput } from './messages.ts';
+import { judgeRungs, suggest } from './options.ts';
+import type { hpoTrial } from './trial.ts';
+
+/** Points a campaign may hold ahead of their start (samplers that ignore results only). */
+const MOST_AHEAD = 100;
+
+/** Fills the free places: the user's own points first, then what was suggested ahead, then new suggestions. */
+export async function startTrials(state: CampaignState, spec: CampaignSpec, desk: Desk): Promise<void> {
+  desk.dropUselessPoints();
+  if (roomFor(state, Date.now()) === 0) return;
+  if (!(await fetchPoints(state, desk))) return;
+  const starting: Promise<void>[] = [];
+  for (let room = roomFor(state, Date.now()); room > 0 && state.phase === 'running'; ) {
+    const suggestion = state.enqueued.shift() ?? state.ahead.shift();
+    if (suggestion === undefined) break;
+    if (!spec.allowDuplicates && desk.isKnown(suggestion.params)) continue;
+    starting.push(startTrial(state, spec, suggestion, desk));
+    room -= 1;
+  }
+  await Promise.all(starting);
+  // Counted from the confirmed starts, so that a slow one shortens no gap.
+  if (starting.length > 0) desk.rest(spec.spacingSeconds);
+  else desk.noteFruitless();
+}
+
+/** Asks the sampler when the points at hand do not fill the room; false when the campaign ends for want of points. */
+async function fetchPoints(state: CampaignState, desk: Desk): Promise<boolean> {
+  const count = roomFor(state, Date.now()) - state.enqueued.length - state.ahead.length;
+  if (count <= 0 || state.isExhausted) return true;
+  const left = (state.budget.trials ?? Number.POSITIVE_INFINITY) - state.table.rows.length;
+  try {
+    const answer = await suggest({
+      campaign: state.campaign,
+      chain: workflowInfo().firstExecutionRunId,
+      tableVersion: state.table.version,
+      count,
+      most: Math.max(count, Math.min(MOST_AHEAD, left)),
+      parallelism: state.concurrency,
+      ...(state.budget.trials === undefined ? {} : { budgetTrials: state.budget.trials }),
+      ...(state.samplerState === undefined ? {} : { state: state.samplerState }),
+    });
+    state.ahead.push(...answer.suggestions);
+    state.isExhausted = answer.exhausted;
+    if (answer.state !== undefined) state.samplerState = answer.state;
+    for (const notice of answer.notices) desk.notice(notice.topic, notice.text);
+    return true;
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    const message = error instanceof ActivityFailure && error.cause ? error.cause.message : String(error);
+    desk.end('draining', `no further points: ${message}`);
+    return false;
+  }
+}
+
+/** Early stopping: the pruner judges rungs that were reached, once each; paused trials that are among the best by now go on from their checkpoint. */
+export async function judgeRunning(state: CampaignState, spec: CampaignSpec, desk: Desk): Promise<void> {
+  const { campaign, decided, table } = state;
+  const answer = await judgeRungs({ campaign, chain: workflowInfo().firstExecutionRunId, tableVersion: table.version, decided });
+  for (const { number, rung, action, sentence } of answer.verdicts) {
+    state.decided[number] = rung;
+    if (action === 'stop') await pruneTrial(state, number, sentence);
+  }
+  if (state.phase !== 'running') return;
+  for (const { number, fromStep, toStep, sentence } of answer.promotions) {
+    if (state.concurrency <= state.inFlight.size) return;
+    if (Date.now() < (state.nextStartAt ?? 0)) {
+      desk.judgeAgain();
+      return;
+    }
+    const row = table.rows[number - 1];
+    if (row === undefined || state.inFlight.has(number)) continue;
+    state.decided[number] = fromStep;
+    changeRow(table, number, { state: 'queued', note: sentence });
+    state.inFlight.add(number);
+    await startTrialWorkflow(state, spec, row, desk, {
+      targetStep: toStep,
+      isPartial: toStep < (spec.pruner?.maxSteps ?? toStep),
+      resumeFrom: row.attempts,
+      firstAttempt: row.attempts + 1,
+      earlierRunSeconds: row.runSeconds ?? 0,
+    });
+    desk.rest(spec.spacingSeconds);
+  }
+}
+
+async function startTrial(state: CampaignState, spec: CampaignSpec, suggestion: Suggestion, desk: Desk): Promise<void> {
+  const row = newRow(state.table.rows.length + 1, suggestion, Date.now());
+  addRow(state.table, row);
+  state.inFlight.add(row.number);
+  desk.remember(suggestion.params);
+  const pause = firstPause(spec.pruner);
+  await startTrialWorkflow(state, spec, row, desk, pause === undefined ? {} : { targetStep: pause, isPartial: true });
+}
+
+/** Starts one trial's workflow; it outlives this run and reports by signal. */
+async function startTrialWorkflow(
+  state: CampaignState,
+  spec: CampaignSpec,
+  row: TrialRow,
+  desk: Desk,
+  resumed: Pick<TrialInput, 'targetStep' | 'isPartial' | 'resumeFrom' | 'firstAttempt' | 'earlierRunSeconds'> = {},
+): Promise<void> {
+  const { number } = row;
+  const trial: TrialInput = {
+    campaign: state.campaign,
+    number,
+    params: row.params,
+    origin: row.origin,
+    system: spec.system.name,
+    objectives: spec.objectives,
+    retries: spec.retries,
+    graceSeconds: spec.limits.graceSeconds,
+    hasSearchAttributes: state.hasSearchAttributes,
+    ...(row.note === undefined ? {} : { note: row.note }),
+    ...resumed,
+    ...(spec.limits.trialSeconds === undefined ? {} : { trialSeconds: spec.limits.trialSeconds }),
+  };
+  try {
+    const child = await startChild<typeof hpoTrial>('hpoTrial', {
+      args: [trial],
+      workflowId: trialWorkflowId(state.campaign, number),
+      parentClosePolicy: ParentClosePolicy.ABANDON,
+      staticSummary: trialSummary(row.params, 60, desk.order()),
+      ...(state.hasSearchAttributes
+        ? {
+            typedSearchAttributes: [
+              { key: ATTRIBUTES.campaign, value: state.campaign },
+              { key: ATTRIBUTES.system, value: spec.system.name },
+              { key: ATTRIBUTES.state, value: 'running' },
+            ],
+          }
+        : {}),
+    });
+    // The signal is what counts (it also reaches later runs); this notices a trial that was ended from outside.
+    child.result().then(
+      (outcome) => desk.noteOutcome(outcome),
+      (error: unknown) => desk.noteVanished(number, error),
+    );
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    desk.noteVanished(number, error);
+  }
+}

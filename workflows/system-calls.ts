@@ -1,0 +1,52 @@
+import { getExternalWorkflowHandle, isCancellation, log, patched } from '@temporalio/workflow';
+import { trialWorkflowId } from '../src/domain/ids.ts';
+import type { Told } from '../src/domain/system-events.ts';
+import type { SystemState } from '../src/domain/system-state.ts';
+import { attemptEndedSignal, attemptStartedSignal, rungReportsSignal, type SystemNotice, systemNoticeSignal } from './messages.ts';
+
+/** What a system says to trials and campaigns. */
+
+/** Passes on what a look has changed: starts to trials, rungs to pruners, what stops work to campaigns. */
+export async function tell(state: SystemState, told: Told): Promise<void> {
+  const signals: Promise<void>[] = [];
+  for (const { campaign, number, started } of told.started) {
+    signals.push(getExternalWorkflowHandle(trialWorkflowId(campaign, number)).signal(attemptStartedSignal, started));
+  }
+  for (const { campaign, reports } of told.rungs) signals.push(getExternalWorkflowHandle(campaign).signal(rungReportsSignal, { reports }));
+  await Promise.all(signals.map((signal) => signal.catch(noteLostSignal)));
+  if (told.breaker !== undefined) await notifyCampaigns(state, { topic: 'breaker', text: told.breaker });
+  for (const { campaign, text } of told.spent ?? [])
+    await getExternalWorkflowHandle(campaign).signal(systemNoticeSignal, { topic: 'budget', text }).catch(noteLostSignal);
+  // Histories of earlier versions have no such message.
+  if (told.nearlySpent !== undefined && patched('node-hour-marks'))
+    for (const { campaign, text } of told.nearlySpent)
+      await getExternalWorkflowHandle(campaign).signal(systemNoticeSignal, { topic: 'node-hours', text }).catch(noteLostSignal);
+}
+
+export async function notifyCampaigns(state: SystemState, notice: SystemNotice): Promise<void> {
+  const campaigns = Object.keys(state.launches);
+  await Promise.all(campaigns.map((id) => getExternalWorkflowHandle(id).signal(systemNoticeSignal, notice).catch(noteLostSignal)));
+}
+
+/** An offer that will never start: the trial hears that nothing ran. */
+export function withdraw(state: SystemState, key: string): void {
+  const attempt = state.attempts[key];
+  if (attempt === undefined) return;
+  delete state.attempts[key];
+  const handle = getExternalWorkflowHandle(trialWorkflowId(attempt.campaign, attempt.number));
+  handle.signal(attemptEndedSignal, { kind: 'withdrawn', attempt: attempt.attempt }).catch(noteLostSignal);
+}
+
+export function forgetPilots(state: SystemState, campaign: string): void {
+  for (const pilot of Object.values(state.pilots)) if (pilot.campaign === campaign) delete state.pilots[pilot.pilot];
+}
+
+/** Signals are also sent from handlers, where nobody would catch: a system that is cancelled ends, and is brought back by its campaigns. */
+export function noteLostSignal(error: unknown): void {
+  log.warn(
+    isCancellation(error) ? 'a signal was given up because the system ends' : 'a workflow that should have been told something is gone',
+    {
+      error: String(error),
+    },
+  );
+}

@@ -1,0 +1,91 @@
+import { CancellationScope, isCancellation, setCurrentDetails, setHandler } from '@temporalio/workflow';
+import { attemptKey, statusOf } from '../src/domain/system-events.ts';
+import type { SystemState } from '../src/domain/system-state.ts';
+import { systemDetails } from '../src/view/system.ts';
+import {
+  closeLaunchSignal,
+  type Launch,
+  type LiveTrial,
+  liveQuery,
+  loginDoneSignal,
+  openLaunchSignal,
+  resetBreakerSignal,
+  type StopRequest,
+  type Submission,
+  stopTrialSignal,
+  submitTrialSignal,
+  systemQuery,
+} from './messages.ts';
+import { forgetPilots, notifyCampaigns, withdraw } from './system-calls.ts';
+
+export type Inbox = ReturnType<typeof openInbox>;
+
+/** Signals, queries; the parts of the state that need not survive a continue-as-new. */
+export function openInbox(state: SystemState) {
+  let current: CancellationScope | undefined;
+  let isBrokenOff = false;
+
+  const inbox = {
+    live: [] as readonly LiveTrial[],
+    stopping: new Set<string>(),
+    isIdleLongEnough: false,
+    isRenewing: false,
+    isLeaving: (): boolean => inbox.isRenewing || inbox.isIdleLongEnough,
+    refresh: (): void => setCurrentDetails(systemDetails(statusOf(state))),
+    /** Runs one look; undefined when it was broken off because there is more to watch than it knows of. */
+    async watch<T>(look: () => Promise<T>): Promise<T | undefined> {
+      const scope = new CancellationScope({ cancellable: true });
+      current = scope;
+      try {
+        return await scope.run(look);
+      } catch (error) {
+        if (isCancellation(error) && isBrokenOff) return undefined;
+        throw error;
+      } finally {
+        current = undefined;
+        isBrokenOff = false;
+      }
+    },
+    lookAgain(): void {
+      if (current === undefined) return;
+      isBrokenOff = true;
+      current.cancel();
+    },
+  };
+
+  setHandler(systemQuery, () => statusOf(state), { description: 'Login, pilots, slots and load of this system.' });
+  setHandler(liveQuery, (filter) => inbox.live.filter((trial) => filter?.campaign === undefined || trial.campaign === filter.campaign), {
+    description: 'Running trials with step and value, as of the last look. Optional argument: {"campaign": id}.',
+  });
+  setHandler(openLaunchSignal, (launch: Launch) => {
+    state.launches[launch.campaign] = launch;
+    inbox.lookAgain();
+  });
+  setHandler(closeLaunchSignal, ({ campaign }) => {
+    delete state.launches[campaign];
+    forgetPilots(state, campaign);
+    for (const [key, attempt] of Object.entries(state.attempts)) if (attempt.campaign === campaign) delete state.attempts[key];
+  });
+  setHandler(submitTrialSignal, (submission: Submission) => {
+    const key = attemptKey(submission);
+    // A second submission of the same attempt is the trial asking again after a loss: what is known stays.
+    state.attempts[key] ??= { ...submission, state: 'queued' };
+  });
+  setHandler(stopTrialSignal, (request: StopRequest) => {
+    const key = attemptKey(request);
+    const known = state.attempts[key];
+    if (known?.state === 'queued') withdraw(state, key);
+    else state.stops.push({ key, ...request });
+  });
+  setHandler(loginDoneSignal, () => {
+    state.login = { kind: 'ready' };
+    void notifyCampaigns(state, { topic: 'login' });
+    inbox.refresh();
+  });
+  setHandler(resetBreakerSignal, () => {
+    state.breaker = { open: false, evidence: [] };
+    void notifyCampaigns(state, { topic: 'breaker' });
+    inbox.refresh();
+  });
+  return inbox;
+}

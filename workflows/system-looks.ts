@@ -1,0 +1,71 @@
+import { CancellationScope, condition, getExternalWorkflowHandle, isCancellation, log } from '@temporalio/workflow';
+import { trialWorkflowId } from '../src/domain/ids.ts';
+import { noteLook } from '../src/domain/system-events.ts';
+import { livePilots, type SystemState } from '../src/domain/system-state.ts';
+import { cancelTrialSignal } from './messages.ts';
+import { lookAt } from './options.ts';
+import type { SystemDesk } from './system.ts';
+import { forgetPilots, noteLostSignal, tell, withdraw } from './system-calls.ts';
+
+/** Progress of running trials reaches the live view at least this often. */
+const PROGRESS_SECONDS = 5;
+
+/** One look after the other, as long as there is anything to see. */
+export async function lookLoop(desk: SystemDesk): Promise<void> {
+  const { name, state, inbox } = desk;
+  const { look } = lookAt(name);
+  for (;;) {
+    await condition(() => inbox.isLeaving() || (desk.isLoggedIn() && hasSomethingToSee(state)));
+    if (inbox.isLeaving()) return;
+    try {
+      const news = await inbox.watch(() =>
+        look({
+          system: name,
+          campaigns: Object.values(state.launches).map(({ campaign, localDirectory }) => ({ campaign, localDirectory })),
+          request: {
+            ...(state.cursor === undefined ? {} : { cursor: state.cursor }),
+            acks: state.acks,
+            pilots: livePilots(state).map((pilot) => ({
+              pilot: pilot.pilot,
+              campaign: pilot.campaign,
+              ...(pilot.nativeId === undefined ? {} : { nativeId: pilot.nativeId }),
+            })),
+            waitSeconds: 3,
+            progressSeconds: PROGRESS_SECONDS,
+          },
+        }),
+      );
+      if (news === undefined) continue;
+      inbox.live = news.running;
+      const told = noteLook(state, news);
+      inbox.refresh();
+      await CancellationScope.nonCancellable(async () => {
+        await tell(state, told);
+        // A look asks with what it was given; a launch that was closed meanwhile is no orphan.
+        for (const campaign of news.goneCampaigns) if (state.launches[campaign] !== undefined) await abandon(desk, campaign);
+      });
+    } catch (error) {
+      if (isCancellation(error)) return;
+      await desk.park(error);
+    }
+  }
+}
+
+function hasSomethingToSee(state: SystemState): boolean {
+  const isInFlight = Object.values(state.attempts).some((attempt) => attempt.state === 'offered' || attempt.state === 'running');
+  return isInFlight || livePilots(state).length > 0 || state.acks.length > 0;
+}
+
+/** A campaign that was terminated from outside leaves nothing running. */
+async function abandon({ name, state, effects }: SystemDesk, campaign: string): Promise<void> {
+  log.warn('a campaign is gone: ending what runs of it', { campaign });
+  delete state.launches[campaign];
+  for (const [key, attempt] of Object.entries(state.attempts)) {
+    if (attempt.campaign !== campaign) continue;
+    const handle = getExternalWorkflowHandle(trialWorkflowId(campaign, attempt.number));
+    await handle.signal(cancelTrialSignal, { kind: 'cancel', reason: 'its campaign was terminated' }).catch(noteLostSignal);
+    withdraw(state, key);
+  }
+  await effects.closeLaunch({ system: name, campaign });
+  forgetPilots(state, campaign);
+}
