@@ -60,7 +60,7 @@ export function reportsOn(system: string) {
   return proxyActivities<Activities>({
     taskQueue: systemTaskQueue(system),
     startToCloseTimeout: '30 minutes',
-    heartbeatTimeout: '60 seconds',
+    heartbeatTimeout: '30 seconds',
     retry: { initialInterval: '1 second', maximumAttempts: 4, nonRetryableErrorTypes: FINAL },
   });
 }

@@ -98,6 +98,16 @@ export const summarySchema = z.strictObject({
     .describe('what the language model cost'),
   provenance: z.record(z.string(), z.string()),
   launch: z.string().nullable(),
+  folders: z
+    .strictObject({
+      on_system: z.string(),
+      local: z.string(),
+      trials: z.int().nonnegative(),
+      files: z.int().nonnegative(),
+      size_bytes: z.int().nonnegative(),
+    })
+    .nullable()
+    .describe('the launch folder where the trials ran and here; folders, files and bytes of the trials that have ended, last attempts'),
 });
 
 export type Summary = z.infer<typeof summarySchema>;
@@ -153,7 +163,20 @@ export function summarize(input: ReportInput): Summary {
     llm: llmOf(input),
     provenance: { ...input.provenance },
     launch: input.launch?.launch ?? null,
+    folders: foldersOf(input),
   });
+}
+
+function foldersOf({ launch, outcomes = [] }: ReportInput): Summary['folders'] {
+  if (launch === undefined) return null;
+  const files = outcomes.flatMap((outcome) => outcome.files ?? []);
+  return {
+    on_system: launch.directory,
+    local: launch.localDirectory,
+    trials: outcomes.filter((outcome) => outcome.directory !== undefined).length,
+    files: files.length,
+    size_bytes: files.reduce((sum, file) => sum + file.sizeBytes, 0),
+  };
 }
 
 function trialOf(row: TrialRow, { spec }: ReportInput): z.infer<typeof trialSchema> {

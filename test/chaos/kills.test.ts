@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TrialRow } from '../../src/domain/trial.ts';
@@ -35,6 +35,45 @@ function kill(pid: number): void {
   }
 }
 
+/** A folder's entries; none where it is not there yet. */
+function list(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder) : [];
+}
+
+/** Moments in the life of a trial and of its campaign, each told by something that appears in the launch folder. */
+const MOMENTS: Readonly<Record<string, (launch: string) => string[]>> = {
+  submission: (launch) => [
+    ...list(path.join(launch, 'spool', 'ready')),
+    ...list(path.join(launch, 'spool', 'claimed')).flatMap((agent) => list(path.join(launch, 'spool', 'claimed', agent))),
+  ],
+  start: (launch) => attempts(launch).filter((folder) => existsSync(path.join(folder, 'started'))),
+  training: (launch) => attempts(launch).filter((folder) => existsSync(path.join(folder, 'metrics.jsonl'))),
+  completion: (launch) => list(path.join(launch, 'spool', 'done')),
+  // The first of the report's files, the summary being the last.
+  report: (launch) =>
+    list(launch)
+      .filter((name) => name.includes('trials.jsonl'))
+      .map((name) => `${name} ${mtime(path.join(launch, name))}`),
+};
+
+function attempts(launch: string): string[] {
+  return list(path.join(launch, 'trials')).map((trial) => path.join(launch, 'trials', trial, 'attempt-1'));
+}
+
+function mtime(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
+/** Waits until the moment comes anew. */
+async function untilNext(moment: string, launch: string, isOver: () => boolean): Promise<void> {
+  const look = MOMENTS[moment] as (launch: string) => string[];
+  const before = new Set(look(launch));
+  for (const end = Date.now() + 120_000; !isOver(); await sleep(4)) {
+    if (look(launch).some((each) => !before.has(each))) return;
+    if (Date.now() > end) throw new Error(`no ${moment} came`);
+  }
+}
+
 describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () => {
   let lab: Lab;
   let undisturbed: ReturnType<typeof table>;
@@ -45,29 +84,40 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
 
   beforeAll(async () => {
     lab = await startLab({ slots: 3 });
-    await lab.start('calm', lab.campaign({ ...training('calm.log', 0.1), budget: { trials: 60 } }));
+    await lab.start('calm', lab.campaign({ ...training('calm.log', 0.1), budget: { trials: 120 } }));
     const result = await lab.result('calm', 120);
-    expect(result.counts.completed).toBe(60);
+    expect(result.counts.completed).toBe(120);
     undisturbed = table(await lab.rows('calm'));
   }, 180_000);
   afterAll(() => lab.close());
 
   it('has the same table after 30 kills of the worker, and each training was started once', async () => {
-    await lab.start('worker-kills', lab.campaign({ ...training('worker-kills.log', 1.2), budget: { trials: 60 } }));
-    const ended = lab.result('worker-kills', 600);
+    await lab.start('worker-kills', lab.campaign({ ...training('worker-kills.log', 0.9), budget: { trials: 120 } }));
     let isOver = false;
-    ended.finally(() => {
+    const ended = lab.result('worker-kills', 600).finally(() => {
       isOver = true;
     });
-    let kills = 0;
-    for (; kills < 30 && !isOver; kills += 1) {
-      await sleep(200 + random() * 2500);
+    const launch = await eventually(
+      () => list(path.join(lab.folder, 'results')).find((name) => name.endsWith('worker-kills')),
+      60,
+      'the launch folder',
+    );
+    // Six of each in an order by chance; the last one falls into a report.
+    const moments = ['submission', 'start', 'training', 'completion', 'anywhere']
+      .flatMap((moment) => Array.from({ length: 6 }, () => ({ moment, order: random() })))
+      .sort((one, other) => one.order - other.order)
+      .map(({ moment }) => moment);
+    moments.splice(-1, 1, 'report');
+    for (const moment of moments) {
+      if (moment === 'anywhere') await sleep(random() * 2500);
+      else await untilNext(moment, path.join(lab.folder, 'results', launch), () => isOver);
+      await sleep(random() < 0.5 ? 0 : random() * (moment === 'training' ? 800 : 25));
+      expect(isOver, `over before the ${moment} at which it should be killed`).toBe(false);
       await lab.killWorker();
       await lab.startWorker();
     }
     const result = await ended;
-    expect(kills).toBe(30);
-    expect(result.counts).toMatchObject({ completed: 60, failed: 0 });
+    expect(result.counts).toMatchObject({ completed: 120, failed: 0 });
     expect(table(await lab.rows('worker-kills'))).toEqual(undisturbed);
     expect(lab.starts('worker-kills.log').sort()).toEqual(undisturbed.map(({ number }) => `trial-${String(number).padStart(4, '0')}.1`));
   }, 700_000);
@@ -80,8 +130,10 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
     }
     const result = await lab.result('server-kills', 300);
     expect(result.counts).toMatchObject({ completed: 60, failed: 0 });
-    expect(table(await lab.rows('server-kills'))).toEqual(undisturbed);
-    expect(lab.starts('server-kills.log').sort()).toEqual(undisturbed.map(({ number }) => `trial-${String(number).padStart(4, '0')}.1`));
+    expect(table(await lab.rows('server-kills'))).toEqual(undisturbed.slice(0, 60));
+    expect(lab.starts('server-kills.log').sort()).toEqual(
+      undisturbed.slice(0, 60).map(({ number }) => `trial-${String(number).padStart(4, '0')}.1`),
+    );
   }, 400_000);
 
   it('has the same table after 5 kills of an agent: an attempt is started once, a lost one is followed by another', async () => {
@@ -100,7 +152,7 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
     const result = await lab.result('agent-kills', 300);
     expect(result.counts).toMatchObject({ completed: 60, failed: 0 });
     const rows = await lab.rows('agent-kills');
-    expect(table(rows)).toEqual(undisturbed);
+    expect(table(rows)).toEqual(undisturbed.slice(0, 60));
     const starts = lab.starts('agent-kills.log');
     expect(new Set(starts).size).toBe(starts.length);
     expect(rows.some((row) => row.attempts > 1)).toBe(true);

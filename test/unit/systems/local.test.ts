@@ -1,5 +1,4 @@
-import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -8,6 +7,7 @@ import { createLocalDriver } from '../../../src/systems/local/driver.ts';
 import { isAlive } from '../../../src/systems/local/processes.ts';
 import { allRegistered } from '../../../src/systems/local/registry.ts';
 import { readAgents } from '../../../src/systems/spool/heartbeats.ts';
+import { mountSmallDisk } from '../../support/small-disk.ts';
 import { launchPlan, lookUntil, offerOf, SHELL_TRAINING, temporaryFolder } from './launch-plan.ts';
 
 let home: ReturnType<typeof temporaryFolder>;
@@ -170,17 +170,7 @@ describe('the local system', () => {
     expect(ended[0]).toMatchObject({ status: 'completed', values: [0.5] });
   });
 
-  /** Mounts a file system of 256 KiB as the results folder; undefined where only root may. */
-  function smallDisk(): { fill(): void; empty(): void; unmount(): void } | undefined {
-    const folder = path.join(home.folder, 'results');
-    mkdirSync(folder);
-    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', folder]).status !== 0) return undefined;
-    return {
-      fill: () => spawnSync('dd', ['if=/dev/zero', `of=${folder}/big`, 'bs=4096'], { stdio: 'ignore' }),
-      empty: () => rmSync(`${folder}/big`),
-      unmount: () => spawnSync('umount', ['-l', folder]),
-    };
-  }
+  const smallDisk = () => mountSmallDisk(path.join(home.folder, 'results'), 256);
 
   test('a campaign that begins on a full disk is refused with what to do', async () => {
     const disk = smallDisk();
