@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Summary } from '../../src/report/summary.ts';
@@ -65,13 +65,13 @@ describe.skipIf(!canMount)('a results folder that takes nothing', () => {
   });
 
   it('at the report leaves the result whole and says how the report is made later', async () => {
-    const last = 'while [ ! -e "$0/go" ]; do sleep 0.05; done';
+    const last = 'touch "$0/begun"; while [ ! -e "$0/go" ]; do sleep 0.05; done';
     const change = { budget: { trials: 1 }, training: { command: ['/bin/sh', '-c', `${last}; ${training.command[2]}`, engine.folder] } };
     const handle = engine.client.workflow.getHandle('unreported');
     await engine.start(specification(change), 'unreported');
-    await eventually(async () => (await handle.query(statusQuery)).inFlight.length === 1);
+    await eventually(() => existsSync(path.join(engine.folder, 'begun')));
     // Enough for the end of the trial, not for report.html.
-    disk.fill(24);
+    disk.fill(32);
     writeFileSync(path.join(engine.folder, 'go'), '');
     const result = (await handle.result()) as CampaignResult;
     expect(result).toMatchObject({ status: 'completed', counts: { completed: 1 } });
