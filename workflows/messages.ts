@@ -136,6 +136,8 @@ export interface AttemptStarted {
   readonly attempt: number;
   readonly pilot: string;
   readonly slot: number;
+  /** The pilot as its system names it: process, PBS job or Globus task. */
+  readonly nativeId?: string;
 }
 
 /** An attempt's end: the done record, or what is known without one. */

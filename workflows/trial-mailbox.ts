@@ -81,7 +81,8 @@ export function openMailbox(trial: TrialInput): Mailbox {
   setHandler(attemptStartedSignal, (started: AttemptStarted) => {
     if (started.attempt !== attempt || state !== 'queued') return;
     state = 'running';
-    change({ startedAt: Date.now(), pilot: started.pilot, slot: started.slot });
+    const { pilot, slot, nativeId } = started;
+    change({ startedAt: Date.now(), pilot, slot, ...(nativeId === undefined ? {} : { nativeId }) });
     deadline = startDeadline(trial, () => {
       isOverdue = true;
     });

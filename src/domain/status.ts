@@ -94,6 +94,8 @@ export interface AttemptView {
   readonly startedAt?: number;
   readonly pilot?: string;
   readonly slot?: number;
+  /** The pilot as its system names it: process, PBS job or Globus task. */
+  readonly nativeId?: string;
   readonly end?: string;
   readonly failure?: Failure;
   readonly directory?: string;

@@ -32,7 +32,11 @@ export interface LookNews {
 
 /** What trials and campaigns must be told after a look. */
 export interface Told {
-  readonly started: readonly { campaign: string; number: number; started: { attempt: number; pilot: string; slot: number } }[];
+  readonly started: readonly {
+    campaign: string;
+    number: number;
+    started: { attempt: number; pilot: string; slot: number; nativeId?: string };
+  }[];
   readonly rungs: readonly { campaign: string; reports: { number: number; attempt: number; rungs: readonly CurvePoint[] }[] }[];
   /** The breaker has just opened: one sentence. */
   readonly breaker?: string;
@@ -79,7 +83,9 @@ function noteRunning(state: SystemState, running: readonly LiveTrial[]): Pick<To
     // A trial of less than a second is heard of when it ends: two messages fewer.
     if (!attempt.isToldStarted && live.run_seconds >= 1) {
       attempt.isToldStarted = true;
-      started.push({ campaign: live.campaign, number, started: { attempt: live.attempt, pilot: live.pilot, slot: live.slot } });
+      const nativeId = state.pilots[live.pilot]?.nativeId;
+      const place = { attempt: live.attempt, pilot: live.pilot, slot: live.slot, ...(nativeId === undefined ? {} : { nativeId }) };
+      started.push({ campaign: live.campaign, number, started: place });
     }
     if (live.rungs.length > (attempt.rungs ?? 0)) {
       attempt.rungs = live.rungs.length;

@@ -22,6 +22,7 @@ export interface TrialDetailsInput {
     readonly startedAt?: number;
     readonly pilot?: string;
     readonly slot?: number;
+    readonly nativeId?: string;
     readonly end?: string;
     readonly failure?: Failure;
     readonly directory?: string;
@@ -85,7 +86,10 @@ function parameterLines(params: Point, order: readonly string[] = tellingNames(O
 }
 
 function attemptLine(attempt: TrialDetailsInput['attempts'][number]): string {
-  const place = attempt.pilot === undefined ? '' : ` on ${attempt.pilot}${attempt.slot === undefined ? '' : `, slot ${attempt.slot}`}`;
+  const place =
+    attempt.pilot === undefined
+      ? ''
+      : ` on ${attempt.pilot}${attempt.nativeId === undefined || attempt.nativeId === attempt.pilot ? '' : ` (${attempt.nativeId})`}${attempt.slot === undefined ? '' : `, slot ${attempt.slot}`}`;
   // Instants, not ages: the text stands until the next event, and an age would go stale.
   const since =
     attempt.startedAt === undefined
