@@ -6,8 +6,16 @@ import path from 'node:path';
 import { build } from './build.mjs';
 import { ensureNodePackages, ensurePython, main, root, run, SetupFailed } from './setup.mjs';
 
-/** Engine, workflows, replay, domain and the commands: what depends on the version of Node. */
-const CORE = ['test/unit', 'test/workflows', 'test/replay', 'test/chaos', 'test/e2e/cli.test.ts', 'test/e2e/dev.test.ts'];
+/** Engine, workflows, replay, domain, the commands, and the login that Node's SQLite shares with Python: what depends on the version of Node. */
+const CORE = [
+  'test/unit',
+  'test/workflows',
+  'test/replay',
+  'test/chaos',
+  'test/e2e/cli.test.ts',
+  'test/e2e/dev.test.ts',
+  'test/globus/shared-login.test.ts',
+];
 
 await main(async () => {
   const say = (text) => console.error(`· ${text}`);

@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
-import { chmod, mkdir } from 'node:fs/promises';
+import { chmod, mkdir, open as openFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { type TokenRecord, type TokenStore, tokenRecord } from './token-store.ts';
+import { refuseOpenToOthers, type TokenRecord, type TokenStore, tokenRecord } from './token-store.ts';
 
 /** The part of node:sqlite that we use; the module exists from Node 22.5 on. */
 interface Database {
@@ -40,28 +39,49 @@ export async function openSdkStore(path: string): Promise<TokenStore | undefined
   return {
     path,
     read: async (namespace, resourceServer) => {
-      if (!existsSync(path)) return undefined;
-      const row = use((database) =>
-        database
+      if (!(await isThere(path))) return undefined;
+      const row = use((database) => {
+        // The SDK makes the file first and its tables with its first login.
+        if (!hasTokens(database)) return undefined;
+        return database
           .prepare('SELECT token_data_json AS json FROM token_storage WHERE namespace = ? AND resource_server = ?')
-          .get(namespace, resourceServer),
-      ) as { json: string } | undefined;
+          .get(namespace, resourceServer);
+      }) as { json: string } | undefined;
       return row === undefined ? undefined : parse(row.json);
     },
     write: async (namespace, records) => {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      // Made by us, so that no token ever lies in a file that others can read; SQLite would make it with the user's umask.
+      await (await openFile(path, 'a', 0o600)).close();
+      await chmod(path, 0o600);
       use((database) => {
         database.exec(SCHEMA);
         const statement = database.prepare('REPLACE INTO token_storage(namespace, resource_server, token_data_json) VALUES (?, ?, ?)');
         for (const record of records) statement.run(namespace, record.resource_server, JSON.stringify(record));
       });
-      await chmod(path, 0o600);
     },
     remove: async (namespace) => {
-      if (!existsSync(path)) return;
-      use((database) => database.prepare('DELETE FROM token_storage WHERE namespace = ?').run(namespace));
+      if (!(await isThere(path).catch(() => true))) return;
+      use((database) => {
+        if (hasTokens(database)) database.prepare('DELETE FROM token_storage WHERE namespace = ?').run(namespace);
+      });
     },
   };
+}
+
+/** Whether the file is there. Throws DriverError needs_login for one that others can read. */
+async function isThere(path: string): Promise<boolean> {
+  try {
+    refuseOpenToOthers(path, (await stat(path)).mode);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+function hasTokens(database: Database): boolean {
+  return database.prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'token_storage'").get() !== undefined;
 }
 
 function parse(json: string): TokenRecord | undefined {

@@ -48,6 +48,16 @@ export async function openTokenStore(environment: GlobusEnvironment): Promise<To
   };
 }
 
+/** Throws DriverError needs_login for a token file whose mode lets anybody but its owner in. */
+export function refuseOpenToOthers(path: string, mode: number): void {
+  if ((mode & 0o077) === 0) return;
+  throw new DriverError(
+    'needs_login',
+    'HF-GLOBUS-TOKEN-MODE',
+    `token file can be read by others (${path}). Run \`chmod 600 ${path}\`, or log in again.`,
+  );
+}
+
 const tokenFile = z.record(z.string(), z.record(z.string(), tokenRecord));
 
 /** A JSON file of mode 0600, replaced whole. A file that others can read is refused. */
@@ -55,14 +65,7 @@ export function fileTokenStore(path: string): TokenStore {
   async function load(): Promise<z.infer<typeof tokenFile>> {
     let text: string;
     try {
-      const { mode } = await stat(path);
-      if ((mode & 0o077) !== 0) {
-        throw new DriverError(
-          'needs_login',
-          'HF-GLOBUS-TOKEN-MODE',
-          `token file can be read by others (${path}). Run \`chmod 600 ${path}\`, or log in again.`,
-        );
-      }
+      refuseOpenToOthers(path, (await stat(path)).mode);
       text = await readFile(path, 'utf8');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
