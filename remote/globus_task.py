@@ -138,10 +138,17 @@ if facts["modules"].get("torch"):
     try:
         import torch
         facts["torch"] = {"version": torch.__version__}
+        device = "cpu"
         for kind in ("xpu", "cuda"):
             part = getattr(torch, kind, None)
             if part is not None and part.is_available():
-                facts["torch"].update(device=kind, count=part.device_count(), name=part.get_device_name(0))
+                device = kind
+                facts["torch"].update(device=kind, count=part.device_count(), name=part.get_device_name(0), current=part.current_device())
+        ones = torch.ones(256, 256, device=device)
+        facts["torch"]["product"] = float((ones @ ones).sum())
+        from importlib.metadata import distributions
+        for found in distributions(name="intel_extension_for_pytorch"):
+            facts["torch"]["ipex"] = found.version
     except Exception as error:
         facts["torch"] = {"error": repr(error)[:500]}
 print("holdfast-facts " + json.dumps(facts))
@@ -156,8 +163,45 @@ def shell_words(request: Json, words: List[str]) -> List[str]:
     return ["/bin/bash", "-c", "set -e\n" + "\n".join(setup) + '\nset +e\nexec "$@"', "holdfast", *words]
 
 
+# Lines of files that are sourced count by the end of `source` alone: activation scripts are full of tests that fail.
+FAILING_LINE = 'trap \'code=$?; [ -n "${BASH_SOURCE[0]-}" ] || { printf "holdfast-line %s %s\\n" "$LINENO" "$code"; exit 97; }\' ERR\n'
+
+
+def first_failing_line(script: str, environment: Dict[str, str]) -> Optional[str]:
+    """Runs shell lines one after the other and says which fails first, with its exit code; None when all of them work."""
+    words = ["/bin/bash", "-c", FAILING_LINE + script]
+    done = subprocess.run(words, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, env=environment)
+    told = [line.split() for line in done.stdout.decode("utf-8", "replace").splitlines() if line.startswith("holdfast-line ")]
+    said = done.stderr.decode("utf-8", "replace").strip()[-500:]
+    if told:
+        number = int(told[-1][1]) - FAILING_LINE.count("\n")
+        lines = script.splitlines()
+        line = lines[number - 1].strip() if 0 < number <= len(lines) else "?"
+        return "line {} ended with {}: {}{}".format(number, told[-1][2], line, " ({})".format(said) if said else "")
+    return "it ended with {}: {}".format(done.returncode, said) if done.returncode != 0 else None
+
+
+def check_lines(request: Json, answer: Json, environment: Dict[str, str]) -> None:
+    """The endpoint's own worker_init, which a batch job runs to its end whatever fails in it."""
+    script = request.get("worker_init") or ""
+    if not script.strip():
+        return
+    try:
+        failing = first_failing_line(script, environment)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        failing = str(error)[:1500]
+    if failing is not None:
+        answer["problems"].append({"code": "worker_init", "message": failing})
+
+
+def setup_failure(request: Json, environment: Dict[str, str]) -> str:
+    script = "\n".join(request.get("setup") or [])
+    failing = first_failing_line(script, environment) if script.strip() else None
+    return "" if failing is None else ", setup: {}".format(failing)
+
+
 def check(request: Json) -> Json:
-    """The environment in which trainings run: Python, modules, torch and devices, data set readable from this node."""
+    """The environment in which trainings run: worker_init, Python, modules, torch and devices, data set readable from this node."""
     words = shell_words(request, [request.get("python") or sys.executable, "-c", CHECK, json.dumps(request.get("modules") or [])])
     answer = {"host": HOST, "problems": []}  # type: Json
     environment = dict(os.environ, **(request.get("env") or {}))
@@ -169,9 +213,12 @@ def check(request: Json) -> Json:
             answer.update(json.loads(lines[-1].split(" ", 1)[1]))
         else:
             said = (text + done.stderr.decode("utf-8", "replace")).strip()[-1500:]
-            answer["problems"].append({"code": "environment", "message": "setup or python failed (exit {}): {}".format(done.returncode, said)})
+            failing = setup_failure(request, environment)
+            message = "setup or python failed (exit {}){}: {}".format(done.returncode, failing, said)
+            answer["problems"].append({"code": "environment", "message": message})
     except (OSError, subprocess.TimeoutExpired) as error:
         answer["problems"].append({"code": "environment", "message": str(error)[:1500]})
+    check_lines(request, answer, environment)
     for name, found in sorted((answer.get("modules") or {}).items()):
         if not found:
             answer["problems"].append({"code": "module", "message": "Python module {} is missing".format(name)})

@@ -5,21 +5,16 @@ import { join } from 'node:path';
 import { AUTH_METHODS, type AuthMethod } from '../systems/globus/authorizer.ts';
 import { connect } from '../systems/globus/connection.ts';
 import type { ControlOptions, TaskTarget } from '../systems/globus/control-tasks.ts';
-import {
-  DIAGNOSTIC_TRAININGS,
-  type Diagnosis,
-  type DiagnosticTraining,
-  diagnoseConnectivity,
-  diagnoseParallel,
-  diagnoseTorch,
-  diagnoseTraining,
-} from '../systems/globus/diagnostics.ts';
+import { diagnoseAurora } from '../systems/globus/diagnose-aurora.ts';
+import { diagnoseConnectivity, diagnoseParallel, diagnoseTorch } from '../systems/globus/diagnose-tasks.ts';
+import { DIAGNOSTIC_TRAININGS, type DiagnosticTraining, diagnoseTraining } from '../systems/globus/diagnose-training.ts';
+import type { Diagnosis } from '../systems/globus/diagnosis.ts';
 import { createGlobusDriver } from '../systems/globus/driver.ts';
 import type { GlobusDriverOptions } from '../systems/globus/options.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import type { CliIo } from './io.ts';
 
-export const DIAGNOSES = ['connectivity', 'torch', 'parallel', 'training', 'comprehensive'] as const;
+export const DIAGNOSES = ['connectivity', 'torch', 'parallel', 'training', 'aurora', 'comprehensive'] as const;
 export type DiagnosisKind = (typeof DIAGNOSES)[number];
 
 /** Options of `holdfast diag <kind>`; commander gives them as texts or numbers. */
@@ -47,8 +42,8 @@ export interface DiagOverrides {
 }
 
 /**
- * `holdfast diag connectivity|torch|parallel|training|comprehensive -e ID`: runs real tasks and waits for them. `failed` when any verdict that must
- * pass does not; comprehensive runs all four, of which torch and parallel may fail. Throws DriverError needs_login.
+ * `holdfast diag connectivity|torch|parallel|training|aurora|comprehensive -e ID`: runs real tasks and waits for them. `failed` when any verdict that must
+ * pass does not; comprehensive runs the first four, of which torch and parallel may fail. Throws DriverError needs_login.
  */
 export async function diag(
   kind: DiagnosisKind,
@@ -116,6 +111,11 @@ function plannedRuns(kind: DiagnosisKind, options: DiagOptions, means: Means): P
     torch: () => diagnoseTorch(target, control, options.python),
     parallel: () => diagnoseParallel(target, options.tasks ?? 12, means.overrides.taskSeconds ?? 1, control),
     training: () => runTraining(options, means),
+    aurora: () =>
+      diagnoseAurora(target, control, {
+        base: means.driverOptions.base ?? '~/holdfast',
+        ...(means.driverOptions.python === undefined ? {} : { python: means.driverOptions.python }),
+      }),
   };
   if (kind !== 'comprehensive') return [{ mustPass: true, run: all[kind] }];
   return [

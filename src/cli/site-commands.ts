@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
+import { suggest } from '../spec/problem.ts';
 import type { AnalyzeOptions } from './analyze.ts';
 import type { AskTellCommandOptions } from './ask-tell.ts';
 import type { DataOptions } from './data.ts';
@@ -108,10 +109,11 @@ export function siteCommands(root: Command, add: Add, io: CliIo): void {
     .option('-o, --out <folder>', 'write them there');
   add(
     'diag <kind>',
-    'real tasks on a Globus Compute endpoint: connectivity, torch, parallel, training, comprehensive',
-    async (kind: string, options: DiagOptions) => diagnose(kind, options, io),
+    'real tasks on a Globus Compute endpoint: connectivity, torch, parallel, training, aurora, comprehensive; `inference`: the language model of a campaign',
+    async (kind: string, options: DiagCommand) => diagnose(kind, options, io),
   )
-    .requiredOption('-e, --endpoint-id <uuid>', 'the endpoint')
+    .option('-e, --endpoint-id <uuid>', 'the endpoint; not for `inference`')
+    .option('-c, --config <file>', 'with `inference`: the campaign file with its llm block')
     .option('--auth <method>', 'native_client, confidential_client or client_credentials')
     .option('-n, --num-jobs <n>', 'trainings', positive)
     .option('--epochs <n>', 'epochs of each', positive)
@@ -167,9 +169,21 @@ async function login(system: string, options: LoginCommand, io: CliIo): Promise<
   return state.kind === 'ready' || options.logout === true ? 'ok' : 'needsLogin';
 }
 
-async function diagnose(kind: string, options: DiagOptions, io: CliIo): Promise<Exit> {
+interface DiagCommand extends Omit<DiagOptions, 'endpointId'>, CommonOptions {
+  readonly endpointId?: string;
+  readonly config?: string;
+}
+
+async function diagnose(kind: string, { endpointId, config, ...options }: DiagCommand, io: CliIo): Promise<Exit> {
+  if (kind === 'inference') {
+    if (config === undefined) throw new CliError('usage', 'HF-USAGE', 'diag inference needs the campaign file: -c FILE.');
+    return (await import('./diag-inference.ts')).diagInference({ ...options, config }, io);
+  }
   const { DIAGNOSES, diag } = await import('./diag.ts');
   const known = DIAGNOSES.find((name): name is DiagnosisKind => name === kind);
-  if (known === undefined) throw new CliError('usage', 'HF-USAGE', `diag ${kind} is not known. Choose ${DIAGNOSES.join(', ')}.`);
-  return diag(known, options, io);
+  if (known === undefined)
+    throw new CliError('usage', 'HF-USAGE', `diag ${kind} is not known. ${suggest(kind, [...DIAGNOSES, 'inference'])}`);
+  if (endpointId === undefined)
+    throw new CliError('usage', 'HF-USAGE', `diag ${kind} needs the endpoint: -e UUID. \`holdfast endpoint show NAME\` prints it.`);
+  return diag(known, { ...options, endpointId }, io);
 }

@@ -8,12 +8,28 @@ import type { GlobusProfile } from '../../src/spec/profile.ts';
 import { connect } from '../../src/systems/globus/connection.ts';
 import { diagnoseGlobus } from '../../src/systems/globus/diagnose-system.ts';
 import { randomTraining, trainingProblems } from '../../src/systems/globus/diagnostic-points.ts';
-import { type DoctorContext, GLOBUS_CHECKS, runDoctor } from '../../src/systems/globus/doctor.ts';
+import { GLOBUS_CHECKS, runDoctor } from '../../src/systems/globus/doctor.ts';
+import type { DoctorContext } from '../../src/systems/globus/doctor-findings.ts';
 import { localProgram } from '../../src/systems/globus/endpoint-command.ts';
 import type { GlobusDriverOptions } from '../../src/systems/globus/options.ts';
 import { RequestBudget, shareBudget } from '../../src/systems/globus/request-budget.ts';
 import { type Rig, startRig } from '../support/globus-rig.ts';
 import { GLOBUS_PYTHON, HAS_GLOBUS_PYTHON } from '../support/globus-sdk-child.ts';
+
+/** What stands in for the frameworks module of Aurora: an XPU that multiplies. */
+const FAKE_TORCH = `
+__version__ = "2.10.0"
+class xpu:
+    is_available = staticmethod(lambda: True)
+    device_count = staticmethod(lambda: 12)
+    get_device_name = staticmethod(lambda index: "Data Center GPU Max")
+    current_device = staticmethod(lambda: 0)
+class Ones:
+    def __init__(self, *shape, device): self.shape = shape; assert device == "xpu"
+    def __matmul__(self, other): return self
+    def sum(self): return self.shape[0] ** 3
+ones = Ones
+`;
 
 describe('random settings of diag training', () => {
   it('are the same table for the same seed and inside of what the training takes', () => {
@@ -122,6 +138,32 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('holdfast diag', () => {
     expect([exit, document.passed]).toEqual(['ok', true]);
   });
 
+  it('aurora fails on a worker without an XPU, naming the check, and passes where PyTorch computes on one', async () => {
+    const bare = await run('aurora', { json: true });
+    const rows = (JSON.parse(bare.text) as { verdicts: { rows: { check: string; status: string }[] }[] }).verdicts[0]?.rows ?? [];
+    expect(bare.exit).toBe('failed');
+    expect(Object.fromEntries(rows.map(({ check, status }) => [check, status]))).toMatchObject({
+      python: 'ok',
+      torch: 'fail',
+      device: 'fail',
+      tensor: 'fail',
+      intel_extension_for_pytorch: 'warn',
+      folder: 'ok',
+      agent: 'ok',
+    });
+    const frameworks = join(rig.folder, 'frameworks');
+    for (const name of ['torch', 'numpy', 'intel_extension_for_pytorch']) mkdirSync(join(frameworks, name), { recursive: true });
+    writeFileSync(join(frameworks, 'numpy', '__init__.py'), '');
+    writeFileSync(join(frameworks, 'intel_extension_for_pytorch', '__init__.py'), '');
+    writeFileSync(join(frameworks, 'torch', '__init__.py'), FAKE_TORCH);
+    const python = join(rig.folder, 'python-with-frameworks');
+    writeFileSync(python, `#!/bin/sh\nPYTHONPATH='${frameworks}' exec '${GLOBUS_PYTHON}' "$@"\n`);
+    chmodSync(python, 0o755);
+    const { exit, text } = await run('aurora', { python });
+    expect(text).toMatch(/device +ok +12 × Data Center GPU Max/);
+    expect([exit, text]).toEqual(['ok', expect.stringMatching(/^(PASS|WARN) aurora: (all 9 checks passed|usable, but tile)/)]);
+  });
+
   it('refuses an id that is none', async () => {
     await expect(run('connectivity', { endpointId: 'your-endpoint-id' })).rejects.toThrow(/no UUID/);
   });
@@ -169,12 +211,32 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('holdfast diag', () => {
     });
 
     it.each<[string, Partial<DoctorContext>, RegExp]>([
-      ['TS7', { setup: ['module load frameworks-that-do-not-exist'] }, /setup or python failed/],
+      [
+        'TS7',
+        { setup: ['export A=1', 'module load frameworks-that-do-not-exist'] },
+        /line 2 ended with 127: module load frameworks-that-do-not-exist .*not found/,
+      ],
       ['TS11', { dataDir: '/nowhere/cifar' }, /does not exist/],
       ['TS12', { modules: ['torch_not_here'] }, /torch_not_here/],
     ])('%s is found', async (id, changes, message) => {
       const finding = find(await runDoctor(online(changes)), id);
       expect(finding).toMatchObject({ verdict: 'FAIL', message: expect.stringMatching(message), fix: expect.any(String) });
+    });
+
+    it('TS7 names the first line of worker_init that fails, on a worker and on the machine itself', async () => {
+      const activate = join(rig.folder, 'activate');
+      // Tests that fail inside of a file that is sourced are its own business.
+      writeFileSync(activate, 'false\ntrue\n');
+      const init = (...lines: string[]) => ({ endpointSettings: { worker_init: lines.join('\n') } as DoctorContext['endpointSettings'] });
+      const good = init('# modules', 'if true; then', '  export A=1', 'fi', `source ${activate}`, 'false || true');
+      const bad = init('# modules', 'export A=1', 'module load gone', 'export B=1');
+      const told = { verdict: 'WARN', message: expect.stringMatching(/line 3 ended with 127: module load gone/), fix: expect.any(String) };
+      expect(find(await runDoctor(online({ ...good } as Partial<DoctorContext>)), 'TS7')?.verdict).toBe('OK');
+      expect(find(await runDoctor(online({ ...bad } as Partial<DoctorContext>)), 'TS7')).toMatchObject(told);
+      const here = { run: localProgram({ PATH: process.env.PATH ?? '' }), endpointName: 'rig' };
+      expect(find(await runDoctor(context({ ...here, ...good } as Partial<DoctorContext>)), 'TS7')?.verdict).toBe('OK');
+      expect(find(await runDoctor(context({ ...here, ...bad } as Partial<DoctorContext>)), 'TS7')).toMatchObject(told);
+      expect(find(await runDoctor(context(bad as Partial<DoctorContext>)), 'TS7')?.verdict).toBe('SKIP');
     });
 
     it('one system is diagnosed with the login of this computer, and without one only offline', async () => {

@@ -35,6 +35,10 @@ export const checkAnswer = z.looseObject({
       device: z.string().optional(),
       count: z.int().optional(),
       name: z.string().optional(),
+      current: z.int().optional(),
+      ipex: z.string().optional(),
+      /** Of two matrices of ones, summed up on the device. */
+      product: z.number().optional(),
       error: z.string().optional(),
     })
     .optional(),
@@ -75,6 +79,7 @@ export const lookAnswer = z.looseObject({ found: z.record(z.string(), z.unknown(
 export const stopAnswer = z.looseObject({ ended: z.array(z.string()) });
 export const fetchAnswer = z.looseObject({ pieces: z.array(z.string().nullable()) });
 export const aliveAnswer = z.looseObject({ alive: z.array(z.string()) });
+/** Last bytes of files, those that are there. */
 export const logsAnswer = z.looseObject({ texts: z.record(z.string(), z.string()) });
 export const shellAnswer = z.looseObject({
   code: z.int().nullable(),

@@ -1,7 +1,8 @@
 import type { HealthFinding, HealthStatus } from '../../domain/health.ts';
 import type { AuthMethod } from './authorizer.ts';
 import type { GlobusConnection } from './connection.ts';
-import { type DoctorContext, type DoctorFinding, GLOBUS_CHECKS, runDoctor } from './doctor.ts';
+import { GLOBUS_CHECKS, runDoctor } from './doctor.ts';
+import type { DoctorContext, DoctorFinding } from './doctor-findings.ts';
 import { localProgram } from './endpoint-command.ts';
 import type { Environment } from './environment.ts';
 
