@@ -1117,9 +1117,8 @@ class Attempt:
             "directory": self.directory,
             "files": list_files(self.folder),
         }  # type: Json
-        if (results or {}).get("synthetic") is True:
-            # Generated data: the mark goes wherever the values go.
-            record["synthetic"] = True
+        # Generated data: the mark goes wherever the values go. A training that is final is not paused, though it ended below its target step.
+        record.update({name: True for name in ("synthetic", "is_final") if (results or {}).get(name) is True})
         return record
 
     def busy(self) -> Json:

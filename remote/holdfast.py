@@ -104,7 +104,8 @@ def result(**metrics: Any) -> None:
 
     holdfast.result(val_accuracy=0.97, test_accuracy=0.96)
 
-    A training that leaves early because should_stop() was True is recorded as stopped, otherwise as completed.
+    A training that leaves early because should_stop() was True is recorded as stopped, otherwise as completed. Two names mean something to Holdfast:
+    synthetic=True marks the values as those of generated data; is_final=True says that the training ended for good, even below target_step().
     """
     record = dict(_plain(metrics), status="stopped" if _asked_to_stop else "completed")
     folder = os.environ.get("HOLDFAST_OUT")

@@ -124,7 +124,7 @@ export interface TrialInput {
   readonly hasSearchAttributes: boolean;
   /** Multi-fidelity: the step to train to, and the trial's attempts so far when it is promoted. */
   readonly targetStep?: number;
-  /** targetStep is a rung, not the end: a trial that gets there is paused (state pruned, with its value) and may be promoted. */
+  /** targetStep is a rung, not the end: a trial that gets there is paused (state pruned, with its value) and may be promoted, unless its training says that it is final. */
   readonly isPartial?: boolean;
   readonly resumeFrom?: number;
   readonly firstAttempt?: number;

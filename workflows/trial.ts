@@ -59,7 +59,11 @@ async function finish(
   runSeconds: number,
 ): Promise<TrialOutcome> {
   const startedAt = mail.startedAt();
-  const isPaused = verdict.state === 'completed' && trial.isPartial === true && (record?.step ?? 0) <= (trial.targetStep ?? 0);
+  const isPaused =
+    verdict.state === 'completed' &&
+    trial.isPartial === true &&
+    record?.is_final !== true &&
+    (record?.step ?? 0) <= (trial.targetStep ?? 0);
   const state = isPaused ? 'pruned' : verdict.state;
   const outcome: TrialOutcome = {
     number: trial.number,

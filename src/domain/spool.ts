@@ -69,6 +69,8 @@ export interface DoneRecord {
   readonly metrics: Readonly<Record<string, number>>;
   /** results.json says `"synthetic": true`: the training ran on generated data. Absent otherwise. */
   readonly synthetic?: true;
+  /** results.json says `"is_final": true`: there is nothing more to train (early stopping, a shorter training), even below the target step. Absent otherwise. */
+  readonly is_final?: true;
   /** First objective over steps, thinned to at most 64 points (rung steps are kept). */
   readonly curve: readonly CurvePoint[];
   readonly step: number | null;

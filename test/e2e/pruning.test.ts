@@ -79,6 +79,24 @@ describe('early stopping, on the real agent', () => {
     expect(epochs.length).toBeLessThan(12 * 9);
   });
 
+  it('a trial that says it is final is complete below its rung, and is not trained again', async () => {
+    // Of two epochs, whatever the target says: x below a half. The others train on from rung to rung.
+    const script = `${TRAINING.replace('or 9) + 1', 'or 9) + 1 if p["x"] >= 0.5 else 3')}
+json.dump({"val": 0.4 + p["x"], "status": "completed", "is_final": p["x"] < 0.5}, open(os.path.join(out, "results.json"), "w"))
+`;
+    writeFileSync(path.join(engine.folder, 'final.py'), script);
+    const final = spec('final.log', 0.05, { type: 'asha', form: 'promote', min_steps: 3 });
+    const command = ['{python}', path.join(engine.folder, 'final.py'), path.join(engine.folder, 'final.log'), '0.05'];
+    await engine.run({ ...final, objective: { metric: 'val', direction: 'maximize', reduce: 'result' }, training: { command } }, 'final');
+    const { rows } = await engine.client.workflow.getHandle('final').query(trialsQuery);
+    const short = rows.filter((row) => Number(row.params.x) < 0.5);
+    expect(short.length).toBeGreaterThan(0);
+    expect(short.every((row) => row.state === 'completed' && row.attempts === 1 && row.step === 2)).toBe(true);
+    expect(rows.some((row) => Number(row.params.x) >= 0.5 && row.state === 'pruned' && row.step === 3)).toBe(true);
+    const epochs = readFileSync(path.join(engine.folder, 'final.log'), 'utf8').trim().split('\n');
+    expect(new Set(epochs).size).toBe(epochs.length);
+  });
+
   it('a trial that is not among the best of its rung is ended while it trains', async () => {
     await engine.run(spec('stop.log', 0.6, { type: 'asha', min_results: 4 }), 'stop');
     const { rows } = await engine.client.workflow.getHandle('stop').query(trialsQuery);

@@ -220,13 +220,14 @@ def test_the_value_of_a_trial_is_its_result_its_last_or_its_best_report(spool, r
     assert (record["values"], record["curve"]) == ([value], [[1, 1], [2, 7], [3, 2]])
 
 
+@pytest.mark.parametrize("name", ["synthetic", "is_final"])
 @pytest.mark.parametrize("said,marked", [("true", True), ("false", False), ('"yes"', False), ("1", False)])
-def test_a_result_from_generated_data_keeps_its_mark(spool, said, marked):
-    launch = spool(shell('echo \'{{"y": 9, "synthetic": {}}}\' > "$HOLDFAST_OUT/results.json"'.format(said)))
+def test_what_a_result_says_of_generated_data_and_of_its_end_is_kept(spool, name, said, marked):
+    launch = spool(shell('echo \'{{"y": 9, "{}": {}}}\' > "$HOLDFAST_OUT/results.json"'.format(name, said)))
     launch.offer(1)
     record = launch.run()["trial-0001.1"]
     assert (record["status"], record["values"]) == ("completed", [9])
-    assert record.get("synthetic", False) is marked
+    assert record.get(name, False) is marked
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_rungs(spool):

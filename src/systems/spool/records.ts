@@ -21,6 +21,7 @@ export const doneRecordSchema: z.ZodType<DoneRecord> = z.object({
   values: z.array(z.number()).nullable(),
   metrics: z.record(z.string(), z.number()),
   synthetic: z.literal(true).exactOptional(),
+  is_final: z.literal(true).exactOptional(),
   curve,
   step: z.number().nullable(),
   started_at: z.number(),
