@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
 
-/** One preset of `holdfast init` (row X2): how careful and how long a first campaign on CIFAR-100 is. */
+/** One preset of `holdfast init` (rows X2, L2): how careful and how long a first campaign on CIFAR-100 is. */
 export interface Preset {
   readonly concurrency: number;
   readonly initialConcurrency: number;
@@ -13,7 +13,27 @@ export interface Preset {
   readonly spacingSeconds: number;
   readonly minDelta: number;
   readonly trials: number;
+  /** The rest of the search space; models and epochs are the preset's own. */
+  readonly space: Readonly<Record<string, object>>;
 }
+
+/** The prototype's space (row L1). */
+const GUIDE_SPACE = {
+  learning_rate: { type: 'float', min: 1e-5, max: 0.1, log: true, initial_suggestions: [1e-4, 5e-4, 1e-3, 5e-3, 1e-2], default: 1e-3 },
+  batch_size: { type: 'ordinal', values: [32, 64, 128, 256], weights: [0.1, 0.3, 0.4, 0.2], default: 128 },
+  dropout_rate: { type: 'float', min: 0, max: 0.6, initial_suggestions: [0.1, 0.2, 0.3, 0.4, 0.5], default: 0.2 },
+  weight_decay: { type: 'float', min: 1e-6, max: 1e-2, log: true, initial_suggestions: [1e-5, 1e-4, 1e-3], default: 1e-4 },
+};
+
+/** The space that the prototype's agents had built in (row L2), with the last two parameters only where they act. */
+const BUILT_IN_SPACE = {
+  learning_rate: { type: 'float', min: 1e-5, max: 0.1, log: true, default: 1e-3 },
+  batch_size: { type: 'ordinal', values: [32, 64, 128, 256], default: 128 },
+  dropout_rate: { type: 'float', min: 0.1, max: 0.5, default: 0.2 },
+  weight_decay: { type: 'float', min: 1e-6, max: 1e-3, log: true, default: 1e-4 },
+  hidden_size: { type: 'ordinal', values: [512, 1024, 2048], default: 1024, when: { model_type: 'custom' } },
+  num_layers: { type: 'int', min: 2, max: 4, default: 3, when: { model_type: 'custom' } },
+};
 
 const SHARED = { spacingSeconds: 3, minDelta: 0.002, trials: 20 } as const;
 
@@ -28,6 +48,7 @@ export const PRESETS = {
     minExploration: 0.3,
     epochs: [3, 20],
     models: ['resnet18', 'resnet34'],
+    space: GUIDE_SPACE,
   },
   standard: {
     ...SHARED,
@@ -39,6 +60,19 @@ export const PRESETS = {
     minExploration: 0.2,
     epochs: [5, 50],
     models: ['resnet18', 'resnet34', 'vgg16', 'densenet121'],
+    space: GUIDE_SPACE,
+  },
+  thorough: {
+    ...SHARED,
+    concurrency: 8,
+    initialConcurrency: 4,
+    initialSamples: 10,
+    patience: 15,
+    exploitationRamp: 0.05,
+    minExploration: 0.2,
+    epochs: [10, 100],
+    models: ['resnet18', 'resnet34', 'vgg16', 'densenet121', 'custom'],
+    space: BUILT_IN_SPACE,
   },
 } as const satisfies Record<string, Preset>;
 
@@ -116,15 +150,6 @@ function llmBlock({ baseUrl, model, apiKey }: NonNullable<PresetAnswers['llm']>,
   };
 }
 
-/** The prototype's space (row L1) with the preset's models and epochs. */
-function searchSpace(preset: Preset): object {
-  const [min, max] = preset.epochs;
-  return {
-    model_type: { type: 'categorical', values: preset.models },
-    num_epochs: { type: 'int', min, max },
-    learning_rate: { type: 'float', min: 1e-5, max: 0.1, log: true, initial_suggestions: [1e-4, 5e-4, 1e-3, 5e-3, 1e-2], default: 1e-3 },
-    batch_size: { type: 'ordinal', values: [32, 64, 128, 256], weights: [0.1, 0.3, 0.4, 0.2], default: 128 },
-    dropout_rate: { type: 'float', min: 0, max: 0.6, initial_suggestions: [0.1, 0.2, 0.3, 0.4, 0.5], default: 0.2 },
-    weight_decay: { type: 'float', min: 1e-6, max: 1e-2, log: true, initial_suggestions: [1e-5, 1e-4, 1e-3], default: 1e-4 },
-  };
+function searchSpace({ epochs: [min, max], models, space }: Preset): object {
+  return { model_type: { type: 'categorical', values: models }, num_epochs: { type: 'int', min, max }, ...space };
 }

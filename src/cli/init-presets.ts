@@ -61,4 +61,5 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
   own: { summary: 'a skeleton for your own training', text: own },
   quick: { summary: 'CIFAR-100, 4 at once, 3 to 20 epochs', text: cifar('quick') },
   standard: { summary: 'CIFAR-100, 8 at once, 5 to 50 epochs', text: cifar('standard') },
+  thorough: { summary: 'CIFAR-100, 8 at once, 10 to 100 epochs, networks of your own width too', text: cifar('thorough') },
 };

@@ -130,11 +130,11 @@ function initCommand(add: Add, io: CliIo): void {
       'own',
     )
     .option('--name <name>', "the campaign's name (default: the file's)")
-    .option('--system <name>', 'quick, standard: a profile of config/systems')
-    .option('--account <name>', 'quick, standard: the project that pays')
-    .option('--queue <name>', 'quick, standard: its queue')
-    .option('--endpoint-id <uuid>', 'quick, standard: a Globus Compute endpoint instead')
-    .option('--data-dir <folder>', 'quick, standard: the data set on the system')
+    .option('--system <name>', 'quick, standard, thorough: a profile of config/systems')
+    .option('--account <name>', 'quick, standard, thorough: the project that pays')
+    .option('--queue <name>', 'quick, standard, thorough: its queue')
+    .option('--endpoint-id <uuid>', 'quick, standard, thorough: a Globus Compute endpoint instead')
+    .option('--data-dir <folder>', 'quick, standard, thorough: the data set on the system')
     .option('--force', 'replace the file');
 }
 

@@ -9,6 +9,8 @@ const ENDPOINT = '4b116d3c-1703-4f8f-9f6f-39921e5864df';
 const ROW_X2 = {
   quick: [4, 2, 5, 8, 0.1, 0.3, [3, 20], 2, 3, 0.002, 20],
   standard: [8, 4, 10, 15, 0.05, 0.2, [5, 50], 4, 3, 0.002, 20],
+  // Row L2: epochs; the rest as standard.
+  thorough: [8, 4, 10, 15, 0.05, 0.2, [10, 100], 5, 3, 0.002, 20],
 } as const;
 
 describe.each(Object.keys(PRESETS) as PresetName[])('preset %s', (name) => {
@@ -46,5 +48,18 @@ describe.each(Object.keys(PRESETS) as PresetName[])('preset %s', (name) => {
         here.spacingSeconds,
       ]);
     }
+  });
+});
+
+it('preset thorough has the space of row L2, rates in their logarithm, inert parameters only where they act', () => {
+  const { space } = admitText(renderPreset('thorough'), 'p.yaml', options);
+  const parameters = Object.fromEntries(space.parameters.map(({ name, ...parameter }) => [name, parameter]));
+  expect(parameters).toMatchObject({
+    learning_rate: { type: 'float', min: 1e-5, max: 0.1, log: true },
+    num_epochs: { type: 'int', min: 10, max: 100 },
+    hidden_size: { values: [512, 1024, 2048], when: { model_type: ['custom'] } },
+    num_layers: { type: 'int', min: 2, max: 4, when: { model_type: ['custom'] } },
+    dropout_rate: { type: 'float', min: 0.1, max: 0.5 },
+    weight_decay: { type: 'float', min: 1e-6, max: 1e-3, log: true },
   });
 });
