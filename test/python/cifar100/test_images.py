@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import pickle
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from payload import images
+from payload import devices, images, learner
 from payload.archive import FOLDER
 from payload.epoch_plan import EpochPlan, batch_bounds, cut, mixup_share, plan_epoch
 from payload.errors import DataAccessError
+from payload.models.factory import ModelShape, create_model
+from payload.optimisation import make_optimizer
+from payload.options import read_settings
 
 CPU = torch.device("cpu")
 
@@ -49,6 +53,23 @@ def test_normalised_pixels_are_those_of_the_formula(data_root: Path) -> None:
         assert found.shape == (15, 3, 32, 32)
         assert torch.allclose(found, wanted.permute(0, 3, 1, 2), atol=1e-5)
         assert found.is_contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+
+
+def test_an_evaluation_draws_no_random_number_and_sees_the_images_as_they_are(data_root: Path) -> None:
+    """Dropout and augmentation are on in the settings, and no generator moves: torch's, numpy's and Python's."""
+    settings = read_settings(["--model_type", "custom", "--width_factor", "0.1", "--hidden_size", "16", "--dropout_rate", "0.5", "--augment"], None)
+    data = images.load(images.locate(str(data_root)), CPU)
+    network = create_model(ModelShape("custom", dropout_rate=0.5, hidden_size=16, width_factor=0.1))
+    made = learner.make_learner(network, lambda each: make_optimizer(settings, each), devices.choose_device(settings), settings)
+    seen: list[torch.Tensor] = []
+    network.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0].clone()))
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+    first = learner.evaluate(made, data.validation, lambda: None)
+    second = learner.evaluate(made, data.validation, lambda: None)
+    assert (first.loss, first.accuracy) == (second.loss, second.accuracy)
+    assert torch.equal(seen[0], made.normalise(data.validation.pixels))
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1:] == (np.random.get_state()[1].tolist(), random.getstate())
 
 
 def test_a_crop_is_a_window_of_the_padded_image_and_a_flip_its_mirror(data_root: Path) -> None:

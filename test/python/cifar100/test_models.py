@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 
 import pytest
 import torch
@@ -61,6 +62,20 @@ def test_custom_starts_as_told() -> None:
         if isinstance(module, torch.nn.Conv2d):
             fan_out = module.out_channels * 9
             assert float(module.weight.std()) == pytest.approx((2 / fan_out) ** 0.5, rel=0.1)
+
+
+def test_a_whole_training_opens_no_connection(start) -> None:
+    """Row T3: weights are drawn, never fetched, and data are read. Making a socket or asking for an address would be an error."""
+
+    def forbid_connections() -> None:
+        def refuse(event: str, _arguments: tuple[object, ...]) -> None:
+            if event in ("socket.__new__", "socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
+                raise AssertionError(f"a training must need no network: {event}")
+
+        sys.addaudithook(refuse)
+
+    training = start("a", "--num_epochs", "1", before=forbid_connections)
+    assert training.end() == 0, training.log
 
 
 def test_looking_at_the_cost_changes_nothing() -> None:

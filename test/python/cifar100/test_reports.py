@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
+import types
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
@@ -162,6 +165,30 @@ def test_memory_layout_and_threads_are_recorded(start) -> None:
     assert training.results["system_info"]["threads"] == 2
 
 
+def test_the_extension_is_used_and_recorded_when_it_is_asked_for(start, tmp_path: Path) -> None:
+    """Row T10, with a stand-in for the package: asked for bf16 it must get that type, and only then."""
+
+    def install(calls: Path) -> Callable[[], None]:
+        def optimize(network, optimizer, dtype):
+            calls.write_text(str(dtype))
+            return network, optimizer
+
+        def put() -> None:
+            sys.modules["intel_extension_for_pytorch"] = types.SimpleNamespace(__version__="2.1.0+xpu", optimize=optimize)
+
+        return put
+
+    for amp, dtype in (("bf16", "torch.bfloat16"), ("off", "None")):
+        training = start(amp, "--use_ipex", "--amp", amp, "--num_epochs", "1", before=install(tmp_path / f"{amp}.txt"))
+        assert training.end() == 0, training.log
+        assert (tmp_path / f"{amp}.txt").read_text() == dtype
+        assert training.results["system_info"]["intel_pytorch_extension"] == "2.1.0+xpu"
+        assert training.results["hyperparameters"]["use_ipex"] is True
+    plain = start("plain", "--num_epochs", "1", before=install(Path("/nowhere")))
+    assert plain.end() == 0
+    assert plain.results["system_info"]["intel_pytorch_extension"] is None
+
+
 def test_compile_is_refused_where_torch_has_none(start) -> None:
     import torch
 
@@ -209,6 +236,28 @@ def test_intels_settings_are_defaults_and_no_tile_is_ever_chosen() -> None:
     alone: dict[str, str] = {}
     surroundings.set_defaults(settings, alone)
     assert "ZE_AFFINITY_MASK" not in alone
+
+
+def test_no_setting_of_the_environment_is_overridden() -> None:
+    settings = read_settings(["--require-device", "xpu", "--deterministic"], None)
+    unset: dict[str, str] = {}
+    made = surroundings.set_defaults(settings, unset)
+    assert made == unset
+    assert set(surroundings.XPU_DEFAULTS) | set(surroundings.COMMON_DEFAULTS) | {"CUBLAS_WORKSPACE_CONFIG"} == set(unset)
+    assert (unset["I_MPI_PIN_DOMAIN"], unset["I_MPI_PIN_ORDER"], unset["OMP_PLACES"]) == ("auto:compact", "compact", "cores")
+    theirs = dict.fromkeys(unset, "theirs")
+    assert surroundings.set_defaults(settings, theirs) == {}
+    assert set(theirs.values()) == {"theirs"}
+
+
+def test_a_training_finds_the_defaults_of_its_environment_and_keeps_what_was_set(start) -> None:
+    """Row G14: what an XPU training really sees, echoed in its results."""
+    training = start("a", "--device", "xpu", "--num_epochs", "1", OMP_NUM_THREADS="3", ZE_AFFINITY_MASK="5")
+    assert training.end() == 0, training.log
+    seen = training.results["system_info"]["environment"]
+    assert (seen["OMP_NUM_THREADS"], seen["ZE_AFFINITY_MASK"]) == ("3", "5")
+    assert (seen["OMP_PLACES"], seen["OMP_PROC_BIND"], seen["TF_CPP_MIN_LOG_LEVEL"]) == ("cores", "close", "3")
+    assert seen["ONEAPI_DEVICE_SELECTOR"] == "level_zero:gpu"
 
 
 def test_a_cpu_training_keeps_its_threads() -> None:

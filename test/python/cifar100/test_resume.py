@@ -13,7 +13,11 @@ import pytest
 import torch
 
 from conftest import SMALL, Training, numbers
+from payload import devices, images, learner
 from payload.checkpoints import BEST_MODEL, MANIFEST, load_latest, load_tensors
+from payload.models.factory import ModelShape, create_model
+from payload.optimisation import make_optimizer
+from payload.options import read_settings
 
 # Dropout draws from torch's generator, mixup and crops from the plan, plateau and Adam keep state: all of it must come back.
 FLAGS = ("--num_epochs", "5", "--checkpoint_epochs", "1", "--dropout_rate", "0.3", "--mixup_alpha", "0.4", "--label_smoothing", "0.1", "--keep_checkpoint")
@@ -190,6 +194,25 @@ def test_weights_of_an_earlier_run_in_the_same_folder_are_never_taken(start) -> 
     assert second.results["resumed"]["from"] is None
     assert [line["epoch"] for line in second.lines] == [1]
     assert (second.out / "checkpoint" / BEST_MODEL).read_bytes() != before
+
+
+def test_the_test_set_is_looked_at_with_the_weights_of_the_best_validation_epoch(start, data_root: Path) -> None:
+    """The rate is far too high, so that the last epochs are worse than the best: the two sets of weights differ."""
+    training = start("a", *FLAGS[4:], "--num_epochs", "6", "--checkpoint_epochs", "1", "--learning_rate", "0.03", "--schedule", "constant", "--keep_checkpoint")
+    assert training.end() == 0, training.log
+    record, folder = training.results, training.out / "checkpoint"
+    assert record["metrics"]["best_epoch"] < 6, "the test needs a training whose last epoch is not its best"
+    settings = read_settings([*SMALL], None)
+    network = create_model(ModelShape("custom", hidden_size=32, num_layers=2, width_factor=0.1))
+    made = learner.make_learner(network, lambda each: make_optimizer(settings, each), devices.choose_device(settings), settings)
+    data = images.load(images.locate(str(data_root)), torch.device("cpu"))
+    last, _ = load_latest(str(folder))
+    found = {}
+    for name, weights in (("best", load_tensors(str(folder / BEST_MODEL))), ("last", last["network"])):
+        network.load_state_dict(weights)
+        found[name] = learner.evaluate(made, data.test, lambda: None)
+    assert record["metrics"]["test_loss"] == found["best"].loss != found["last"].loss
+    assert record["metrics"]["test_accuracy"] == found["best"].accuracy
 
 
 def test_a_finished_training_leaves_its_best_weights_and_no_more(start) -> None:

@@ -21,7 +21,7 @@ XPU_DEFAULTS = {
 }
 # Threads that wait without spinning: with another trial, or anything else, on the same cores a spinning team is many times slower.
 COMMON_DEFAULTS = {"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_WAIT_POLICY": "PASSIVE"}
-RECORDED = ("ZE_AFFINITY_MASK", "ZE_FLAT_DEVICE_HIERARCHY", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "ONEAPI_DEVICE_SELECTOR")
+RECORDED = (*XPU_DEFAULTS, *COMMON_DEFAULTS, "ZE_AFFINITY_MASK", "ZE_FLAT_DEVICE_HIERARCHY", "CUDA_VISIBLE_DEVICES")
 
 
 @dataclass(frozen=True)
