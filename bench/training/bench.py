@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from payload import devices, images, synthetic
 from payload.epoch_plan import batch_bounds, cut, plan_epoch
+from payload.errors import ResourceError
 from payload.learner import Learner, make_learner, train_batch
 from payload.models.factory import ModelShape, create_model
 from payload.optimisation import make_optimizer
@@ -57,7 +58,7 @@ class PlainImages(Dataset):
 
 
 def settings_for(options: argparse.Namespace, amp: str) -> argparse.Namespace:
-    words = ["--model_type", options.model, "--batch_size", str(options.batch_size), "--device", options.device, "--amp", amp]
+    words = ["--model_type", options.model, "--batch_size", str(options.batch_size), "--require_device", options.device, "--amp", amp]
     return read_settings([*words, "--width_factor", str(options.width_factor)], None)
 
 
@@ -347,7 +348,10 @@ def main() -> None:
     options.workers = options.workers or [0, 2 if on_cpu else 4]
     options.trials = [1, 2] if options.trials is None and on_cpu else [1, 2, 4, 8] if options.trials is None else options.trials
     torch.set_num_threads(options.threads or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
-    found = ROLES[options.role](options)
+    try:
+        found = ROLES[options.role](options)
+    except ResourceError as error:
+        raise SystemExit(f"bench: {error}") from None
     if found is not None:
         print(json.dumps(found))
 

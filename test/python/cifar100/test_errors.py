@@ -15,11 +15,13 @@ from pathlib import Path
 
 import pytest
 
+import train
 from conftest import PAYLOAD, become_nobody
-from payload import devices, stages
+from payload import devices, images, learner, results, stages, trainer
 from payload.archive import FOLDER
 from payload.checkpoints import save_tensors
 from payload.errors import CATEGORIES, ConfigurationError, NotFiniteError, ResourceError, classify, error_object
+from payload.models import factory
 
 
 class FakeOutOfMemoryError(RuntimeError):
@@ -109,6 +111,38 @@ def test_a_node_without_torch_is_an_environment_error_that_names_it(tmp_path: Pa
     assert (error["category"], error["stage"]) == ("environment_error", "imports")
     assert "torch" in error["error_message"]
     assert "environment_error in imports" in done.stderr
+
+
+# Row E9: what is broken, so that a training fails in just that stage. `imports` has the test above, `initialization` is over before anything can fail.
+FAULTS = {
+    stages.PARAMETER_EXTRACTION: (train, "read_settings", "configuration_error"),
+    stages.PATH_SETUP: (train, "prepare_folder", "unknown_error"),
+    stages.ENVIRONMENT_SETUP: (devices, "choose_device", "unknown_error"),
+    stages.DATA_DIRECTORY_SETUP: (images, "locate", "data_access_error"),
+    stages.DATA_LOADING: (images, "load", "data_access_error"),
+    stages.MODEL_CREATION: (factory, "create_model", "configuration_error"),
+    stages.TRAINER_SETUP: (learner, "make_learner", "training_error"),
+    stages.TRAINING: (trainer, "train_batch", "training_error"),
+    stages.EVALUATION: (learner, "evaluate", "training_error"),
+    stages.METRICS_CALCULATION: (results, "flat_metrics", "training_error"),
+    stages.RESULTS_PREPARATION: (train, "summary", "unknown_error"),
+}
+
+
+@pytest.mark.parametrize("stage", FAULTS)
+def test_a_failure_names_the_stage_it_happened_in(start, monkeypatch, stage: str) -> None:
+    module, name, category = FAULTS[stage]
+
+    def break_down(*_arguments: object, **_named: object) -> None:
+        raise ZeroDivisionError(f"injected into {name}")
+
+    monkeypatch.setattr(module, name, break_down)
+    record = failed(start("a", "--num_epochs", "1"), category, stage)
+    assert record["error"]["error_message"] == f"injected into {name}"
+
+
+def test_every_stage_is_tried() -> None:
+    assert {*FAULTS, stages.IMPORTS, stages.INITIALIZATION} == set(stages.ALL)
 
 
 def test_an_unknown_model_is_a_configuration_error(start) -> None:
@@ -249,8 +283,6 @@ def test_a_training_that_cannot_write_at_all_says_so_on_stderr(tmp_path: Path) -
 
 
 def test_half_batches_train_on_when_memory_runs_out(start, monkeypatch) -> None:
-    from payload import learner
-
     real = learner._gradients
 
     def forgetful(made, images, labels, share, others):
