@@ -26,6 +26,14 @@ def mark(row: dict[str, Any]) -> str:
     return " (synthetic data)" if row["synthetic"] else ""
 
 
+def settings_of(hyperparameters: dict[str, Any], differing: list[str]) -> list[str]:
+    """Those in which trials differ; all of them where none does (a single trial)."""
+    shown = [name for name in differing if name in hyperparameters] or sorted(hyperparameters)
+    left = len(hyperparameters) - len(shown)
+    lines = [f"  {name} = {short(hyperparameters[name])}" for name in shown]
+    return lines + ([f"  and {left} settings that all trials share (--json shows them)"] if left else [])
+
+
 def as_text(summary: dict[str, Any]) -> str:
     counts = ", ".join(f"{count} {status}" for status, count in summary["counts"].items() if count)
     lines = [f"{summary['trials']} trials in {summary['directory']}: {counts or 'nothing'}"]
@@ -41,7 +49,7 @@ def as_text(summary: dict[str, Any]) -> str:
         lines += [f"{short(row['objective']):>8}  {row['job_id']}  {row['trial_folder']}{mark(row)}" for row in summary["ranking"]]
         lines.append("")
         lines.append(f"best: {best['job_id']}{mark(best)}")
-        lines += [f"  {name} = {short(value)}" for name, value in sorted(best["hyperparameters"].items())]
+        lines += settings_of(best["hyperparameters"], summary["settings_that_differ"])
     for category, entry in sorted(summary["failures"].items(), key=lambda item: -item[1]["count"]):
         stages = ", ".join(f"{stage} {count}" for stage, count in entry["stages"].items())
         lines.append(f"{entry['count']} x {category} ({stages}): {entry['examples'][0]['message']}")

@@ -149,6 +149,18 @@ def test_the_data_set_is_described(data_root: Path) -> None:
     assert (info["synthetic"], info["classes"], info["train_images"], info["test_images"]) == (True, 100, 150, 50)
 
 
+def test_of_the_best_configuration_only_what_differs_between_trials_is_told(tmp_path: Path) -> None:
+    for number, rate in enumerate((0.01, 0.1), 1):
+        settings = {"learning_rate": rate, "optimizer": "adam", "seed": 42}
+        put(tmp_path, f"job_{number}/attempt-1/results.json", {**V1, "job_id": f"t{number}", "objective": rate, "hyperparameters": settings})
+    assert summarise(str(tmp_path))["settings_that_differ"] == ["learning_rate"]
+    text = run(str(tmp_path)).stdout
+    assert "  learning_rate = 0.1\n  and 2 settings that all trials share" in text
+    assert "optimizer" not in text
+    alone = run(str(tmp_path / "job_1")).stdout
+    assert "  optimizer = adam\n" in alone
+
+
 def run(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, str(PAYLOAD / "analyze.py"), *arguments], capture_output=True, text=True, timeout=60, check=False)
 

@@ -200,6 +200,13 @@ def dataset_info(directory: str) -> dict[str, Any]:
     }
 
 
+def differing_settings(rows: list[Record]) -> list[str]:
+    """Names of the hyperparameters that are not the same in all trials: what a reader of the best configuration wants to see."""
+    known = [row["hyperparameters"] for row in rows if row["hyperparameters"]]
+    names = sorted({name for each in known for name in each})
+    return [name for name in names if len({json.dumps(each.get(name), sort_keys=True) for each in known}) > 1]
+
+
 def summarise(directory: str, minimise: bool = False) -> dict[str, Any]:
     """Everything about a tree of results: counts, failures by class, spread of the objective, the best, each trial."""
     rows = load_training_results(directory)
@@ -225,6 +232,7 @@ def summarise(directory: str, minimise: bool = False) -> dict[str, Any]:
         "objective_metrics": sorted({row["objective_metric"] for row in done}),
         "objective": metrics.aggregate([row["objective"] for row in done]),
         "ranking": [{name: row[name] for name in ("job_id", "trial_folder", "objective", "synthetic")} for row in done[:TOP]],
+        "settings_that_differ": differing_settings(rows),
         "best": {**{name: done[0][name] for name in names}, "analysis": analyse_history(done[0]["history"])} if done else None,
         "all": [{name: row[name] for name in names} for row in sorted(rows, key=lambda row: row["trial_folder"])],
     }
