@@ -118,6 +118,17 @@ describe.runIf(hasTorch)(`the smoke campaign with agents and trainings killed at
     }
   });
 
+  it('has trials that are marked as synthetic in the summary, the tables and the best trials', () => {
+    expect(rows.every((row) => row.synthetic === true)).toBe(true);
+    expect(result.top.length).toBeGreaterThan(0);
+    expect(result.top.every((trial) => trial.synthetic === true)).toBe(true);
+    const summary = readJson(path.join(launch(), 'summary.json'));
+    expect(summary).toMatchObject({ synthetic_trials: 8, best: { synthetic: true } });
+    const lines = readFileSync(path.join(launch(), 'trials.jsonl'), 'utf8').trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line).synthetic)).toEqual(Array(8).fill(true));
+    expect(readFileSync(path.join(launch(), 'report.html'), 'utf8')).toContain('"synthetic_trials":8');
+  });
+
   it('has for a trial that went on from a checkpoint the numbers of an undisturbed run, bit for bit', () => {
     const resumed = rows.find((row) => row.attempts > 1 && resultsOf(row).resumed.epoch > 0);
     expect(resumed, 'no trial went on from a checkpoint').toBeDefined();
