@@ -7,7 +7,7 @@ import { globusBlockSchema } from './globus-settings.ts';
 import { admitRamp, shareGlobus } from './globus-shared.ts';
 import { admitLlm } from './llm-admit.ts';
 import type { ProfileOptions } from './load-profile.ts';
-import { type Problem, pathText } from './problem.ts';
+import { type Path, type Problem, pathText } from './problem.ts';
 import { admitObjectives, admitPruner, admitSampler, admitStop } from './search-admit.ts';
 import { checkSecrets, parseSections, type Sections } from './sections.ts';
 import { isMapping, readSource, type Source, sourceFromObject, sourceFromText } from './source.ts';
@@ -66,13 +66,25 @@ function admitSource(source: Source, options: AdmitOptions): CampaignSpec {
  * path), and of a section that is missing because its name is misspelt.
  */
 function sorted(problems: readonly Problem[], source: Source, unset: readonly string[]): BadSpec['problems'] {
-  const misspelt = problems.map((problem) => /^Did you mean "(.*)"\?$/.exec(problem.next ?? '')?.[1]);
+  const meant = new Set(problems.flatMap(({ path, next }) => meantPath(path, next) ?? []));
   const placed = problems.map(source.place);
   const own = placed.filter((one, index) => {
-    const isFirst = placed.findIndex((other) => other.path === one.path && (other.what === one.what || unset.includes(one.path))) === index;
-    return isFirst && !(one.what === 'is missing' && misspelt.includes(one.path));
+    const isFirst =
+      placed.findIndex((other) => other.path === one.path && (other.what === one.what || (unset.includes(one.path) && !isUnset(one)))) ===
+      index;
+    return isFirst && !(one.what === 'is missing' && meant.has(one.path));
   });
   return own.sort((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0));
+}
+
+const isUnset = ({ what }: { readonly what: string }): boolean => what.startsWith('the environment variable ');
+
+/** The path of the key that an unknown one stands for: the same section, or the whole path where the advice names one. */
+function meantPath(path: Path, next: string | undefined): string | undefined {
+  const [, near, written] = /^(?:Did you mean "(.*)"\?|Write ([a-z_.]+)\.)$/.exec(next ?? '') ?? [];
+  if (written?.includes('.') === true) return written;
+  const key = near ?? written;
+  return key === undefined ? undefined : pathText([...path.slice(0, -1), key]);
 }
 
 function assemble(

@@ -1,4 +1,5 @@
 import type * as z from 'zod';
+import { suggestKey } from './moved-keys.ts';
 import { type Path, type Problem, suggest } from './problem.ts';
 import { valueAt } from './source.ts';
 
@@ -27,7 +28,12 @@ function problemsOfIssue(issue: Issue, root: unknown, path: Path): Problem[] {
   switch (issue.code) {
     case 'unrecognized_keys': {
       const known = issue.message.startsWith(KNOWN_KEYS) ? issue.message.slice(KNOWN_KEYS.length).trim().split(' ') : [];
-      return issue.keys.map((key) => ({ path: [...path, key], what: 'is not a key here', next: suggest(key, known), atKey: true }));
+      return issue.keys.map((key) => ({
+        path: [...path, key],
+        what: 'is not a key here',
+        next: suggestKey(path, key, known),
+        atKey: true,
+      }));
     }
     case 'invalid_type':
       return [mismatch(path, value, TYPE_WORDS[issue.expected] ?? issue.expected)];
@@ -68,8 +74,13 @@ function problemsOfIssue(issue: Issue, root: unknown, path: Path): Problem[] {
 function mismatch(path: Path, value: unknown, expected: string): Problem {
   if (value === undefined) return { path, what: 'is missing', next: `It must be ${expected}.` };
   if (value === null) return { path, what: `is empty, but must be ${expected}`, atKey: true };
-  const isYesNo = expected === 'true or false' && typeof value === 'string';
-  return { path, what: `is ${quote(value)}, but must be ${expected}`, ...(isYesNo ? { next: 'YAML 1.2 knows only true and false.' } : {}) };
+  const next =
+    expected === 'true or false' && typeof value === 'string'
+      ? 'YAML 1.2 knows only true and false.'
+      : expected === 'a list' && typeof value !== 'object'
+        ? `Put it in brackets: [${String(value)}].`
+        : undefined;
+  return { path, what: `is ${quote(value)}, but must be ${expected}`, ...(next === undefined ? {} : { next }) };
 }
 
 function choice(path: Path, value: unknown, known: readonly string[]): Problem {

@@ -1,4 +1,3 @@
-import { campaignShape } from './campaign-schema.ts';
 import { didYouMean, suggest } from './problem.ts';
 
 /** Keys of the prototype, of other tools, and of the wrong level, and where their meaning stands here. */
@@ -39,9 +38,30 @@ const MOVED: Readonly<Record<string, string>> = {
   walltime: 'system.walltime',
 };
 
+/** Keys of a parameter in other tools, and what they are called here. */
+const OF_PARAMETER: Readonly<Record<string, string>> = {
+  categories: 'values',
+  choices: 'values',
+  distribution: 'type',
+  high: 'max',
+  low: 'min',
+  lower: 'min',
+  maximum: 'max',
+  minimum: 'min',
+  options: 'values',
+  q: 'step',
+  scale: 'log: true',
+  upper: 'max',
+};
+
+/** What to write instead of an unknown key inside a section: what it is called here, the nearest of those known, or the list of them. */
+export function suggestKey(section: readonly (string | number)[], key: string, known: readonly string[]): string {
+  const ours = section[0] === 'search_space' ? OF_PARAMETER : section.length > 0 ? MOVED : {};
+  return Object.hasOwn(ours, key) && !known.includes(key) ? `Write ${ours[key]}.` : suggest(key, known);
+}
+
 /** What to write instead of an unknown key at the top: the nearest of ours, or where the meaning of a foreign one stands. */
-export function suggestTopKey(key: string): string {
-  const ours = Object.keys(campaignShape);
+export function suggestTopKey(key: string, ours: readonly string[]): string {
   if (Object.hasOwn(MOVED, key)) return `Write ${MOVED[key]}.`;
   const own = didYouMean(key, ours);
   if (own !== undefined) return own;

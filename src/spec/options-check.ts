@@ -16,7 +16,7 @@ export function admitOptions(
       problems.push({
         path: [...path, key],
         what: 'is not a key here',
-        next: suggest(key, [...Object.keys(table), ...ownKeys]),
+        next: suggest(key, [...new Set([...Object.keys(table), ...ownKeys])]),
         atKey: true,
       });
       continue;

@@ -12,7 +12,7 @@ export type Sections = Partial<CampaignSections>;
 export function parseSections(root: Readonly<Record<string, unknown>>, problems: Problem[]): Sections {
   for (const key of Object.keys(root)) {
     if (!Object.hasOwn(campaignShape, key))
-      problems.push({ path: [key], what: 'is not a key here', next: suggestTopKey(key), atKey: true });
+      problems.push({ path: [key], what: 'is not a key here', next: suggestTopKey(key, Object.keys(campaignShape)), atKey: true });
   }
   const sections: Record<string, unknown> = {};
   for (const [key, schema] of Object.entries(campaignShape)) {

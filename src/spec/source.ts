@@ -25,10 +25,21 @@ const YAML_PROBLEMS: Readonly<Record<string, readonly [what: string, next: strin
   BAD_INDENT: ['the indentation does not fit', 'Indent the keys of one mapping equally.'],
   MISSING_CHAR: ['a closing quote, bracket or colon is missing', 'Check this line and the one before.'],
   BLOCK_AS_IMPLICIT_KEY: ['a second colon makes this line no plain value', 'Put the value in quotes.'],
+  MULTILINE_IMPLICIT_KEY: ['this line is no "key: value"', 'Is a colon missing behind the key?'],
   BAD_ALIAS: ['an alias names an anchor that is not there', 'Define &name before *name.'],
   UNRESOLVED_ALIAS: ['an alias names an anchor that is not there', 'Define &name before *name.'],
   TAG_RESOLVE_FAILED: ['a tag like !!name is not known here', 'Write the plain value.'],
 };
+
+const OPEN_BRACKET: readonly [what: string, next: string] = [
+  'a bracket or brace that was opened before is not closed',
+  'Look for the [ or { without its partner.',
+];
+
+/** The parser reads on into the next lines, and blames their indentation. */
+function isOpenBracket({ code, message }: { readonly code: string; readonly message: string }): boolean {
+  return code === 'BAD_INDENT' && /^Flow (map|sequence)/.test(message);
+}
 
 /** Reads a YAML or JSON file. Throws BadSpec when it is not there or is no mapping. */
 export function readSource(file: string, folder: string): Source {
@@ -78,12 +89,13 @@ function listing(folder: string): string[] {
 export function sourceFromText(text: string, file: string): Source {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, merge: true, prettyErrors: true, version: '1.2' });
-  const faults = [...document.errors, ...document.warnings];
+  const all = [...document.errors, ...document.warnings];
+  const faults = all.filter((fault) => !isOpenBracket(fault) || fault === all.find(isOpenBracket));
   if (faults.length > 0) {
     throw new BadSpec(
       file,
       faults.map((fault): PlacedProblem => {
-        const [what, next] = YAML_PROBLEMS[fault.code] ?? [
+        const [what, next] = (isOpenBracket(fault) ? OPEN_BRACKET : YAML_PROBLEMS[fault.code]) ?? [
           `is no YAML: ${(fault.message.split('\n')[0] ?? '').replace(/ at line \d+, column \d+:?$/, '')}`,
           undefined,
         ];

@@ -4,7 +4,7 @@ import { randomUnit } from '../search/random-stream.ts';
 import { codesFromUnit, compileSpace, pointOf, satisfies } from '../search/space.ts';
 import { quote } from './issues.ts';
 import { cannotBe } from './point-checks.ts';
-import { type Path, type Problem, suggest } from './problem.ts';
+import { didYouMean, type Path, type Problem, suggest } from './problem.ts';
 import type { ParameterEntry } from './space-schema.ts';
 
 /** Points drawn to see whether the constraints leave anything of the space. */
@@ -93,7 +93,12 @@ function admitRange(name: string, entry: RangeEntry, when: When, at: Path, probl
   if (min > max) problems.push({ path: at, what: `min ${min} is above max ${max}`, next: 'Swap them?' });
   else if (min === max)
     problems.push({ path: at, what: `min and max are both ${min}`, next: `Write {type: constant, value: ${min}} for a fixed value.` });
-  if (isLog && min <= 0) problems.push({ path: [...at, 'min'], what: `is ${min}, but a logarithmic scale needs a min above 0` });
+  if (isLog && min <= 0)
+    problems.push({
+      path: [...at, 'min'],
+      what: `is ${min}, but a logarithmic scale needs a min above 0`,
+      next: 'Give a small number above 0, or leave log out.',
+    });
   if (step !== undefined && step <= 0) problems.push({ path: [...at, 'step'], what: `is ${step}, but must be above 0` });
   else if (step !== undefined && min < max && step > max - min)
     problems.push({ path: [...at, 'step'], what: `is ${step}, more than the range from ${min} to ${max}` });
@@ -141,7 +146,8 @@ function checkParents(parameters: readonly Parameter[], allNames: readonly strin
       const known = byName.get(parent);
       values.forEach((value) => {
         const wrong = known && cannotBe(known, value);
-        if (wrong) problems.push({ path, what: `asks for ${quote(value)}, ${wrong}` });
+        const near = known && 'values' in known && typeof value === 'string' ? didYouMean(value, known.values.map(String)) : undefined;
+        if (wrong) problems.push({ path, what: `asks for ${quote(value)}, ${wrong}`, ...(near === undefined ? {} : { next: near }) });
       });
     }
   }

@@ -51,6 +51,38 @@ export const WRONG_FILES: readonly WrongFile[] = [
     told: ['a tab is used to indent (c.yaml:14:1). YAML indents with blanks only.'],
   },
   {
+    title: 'range keys of other tools',
+    change: [['    min: 1e-4\n    max: 0.1', '    low: 1e-4\n    high: 0.1']],
+    told: [
+      'search_space.lr.low: is not a key here (c.yaml:6:5). Write min.',
+      'search_space.lr.high: is not a key here (c.yaml:7:5). Write max.',
+    ],
+  },
+  {
+    title: 'a key of another tool in the right section',
+    change: [['  trials: 10', '  max_iterations: 10']],
+    told: ['budget.max_iterations: is not a key here (c.yaml:14:3). Write budget.trials.'],
+  },
+  {
+    title: 'a key without its colon',
+    change: [['budget:', 'budget']],
+    told: ['this line is no "key: value" (c.yaml:13:1). Is a colon missing behind the key?'],
+  },
+  {
+    title: 'a bracket that is never closed',
+    change: [['values: [relu, tanh, gelu]}\ntraining:', 'values: [relu, tanh, gelu\ntraining:']],
+    told: ['a bracket or brace that was opened before is not closed (c.yaml:11:1). Look for the [ or { without its partner.'],
+  },
+  {
+    title: 'two variables in one text that are not set',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the file's own form
+    change: [['name: good', 'name: "${FIRST}-${SECOND}"']],
+    told: [
+      'name: the environment variable FIRST is not set (c.yaml:1:7). Set it (export FIRST=…) where the worker runs, or write the value.',
+      'name: the environment variable SECOND is not set (c.yaml:1:7). Set it (export SECOND=…) where the worker runs, or write the value.',
+    ],
+  },
+  {
     title: 'a key twice',
     change: [['budget:', 'name: again\nbudget:']],
     told: ['the same key stands here a second time (c.yaml:13:1). Keep one of them.'],
@@ -156,12 +188,16 @@ export const WRONG_FILES: readonly WrongFile[] = [
   {
     title: 'log of zero',
     change: [['    min: 1e-4\n    max: 0.1\n    log: true\n', '    min: 0\n    max: 0.1\n    log: true\n']],
-    told: ['search_space.lr.min: is 0, but a logarithmic scale needs a min above 0 (c.yaml:6:10).'],
+    told: [
+      'search_space.lr.min: is 0, but a logarithmic scale needs a min above 0 (c.yaml:6:10). Give a small number above 0, or leave log out.',
+    ],
   },
   {
     title: 'log of a negative number',
     change: [['    min: 1e-4\n    max: 0.1\n    log: true\n', '    min: -1\n    max: 0.1\n    log: true\n']],
-    told: ['search_space.lr.min: is -1, but a logarithmic scale needs a min above 0 (c.yaml:6:10).'],
+    told: [
+      'search_space.lr.min: is -1, but a logarithmic scale needs a min above 0 (c.yaml:6:10). Give a small number above 0, or leave log out.',
+    ],
   },
   {
     title: 'a text where a number is due',
@@ -287,7 +323,9 @@ export const WRONG_FILES: readonly WrongFile[] = [
   {
     title: 'when with a value that the parent never has',
     change: [['min: 1, max: 8', 'min: 1, max: 8, when: {act: rely}']],
-    told: ['search_space.layers.when.act: asks for "rely", which is not among its values "relu", "tanh", "gelu" (c.yaml:9:51).'],
+    told: [
+      'search_space.layers.when.act: asks for "rely", which is not among its values "relu", "tanh", "gelu" (c.yaml:9:51). Did you mean "relu"?',
+    ],
   },
   {
     title: 'when in a circle',
@@ -720,7 +758,6 @@ export const WRONG_FILES: readonly WrongFile[] = [
       ['trials: 10', 'trials: 0'],
     ],
     told: [
-      'objective.metric: is missing (c.yaml:2:1). It must be a text.',
       'objective.metrc: is not a key here (c.yaml:2:13). Did you mean "metric"?',
       'objective.direction: is "up", but must be one of maximize, minimize (c.yaml:2:45).',
       'search_space.lr: min 0.1 is above max 0.01 (c.yaml:4:3). Swap them?',
