@@ -124,7 +124,8 @@ export function openDesk(state: CampaignState) {
       if (verdict !== undefined) desk.end(verdict.phase, verdict.sentence);
       const sentence = hopelessness(state.table.rows);
       if (sentence !== undefined) desk.end('stopping', sentence);
-      const isDry = state.isExhausted && state.enqueued.length + state.ahead.length + state.inFlight.size === 0;
+      const isDry =
+        state.isExhausted && state.enqueued.length + state.ahead.length + (state.again?.length ?? 0) + state.inFlight.size === 0;
       if (isDry) desk.end('draining', 'every point of the search space has been tried');
     },
     /** Wakes the campaign at its deadline or at the end of its wall time. One timer, only where there is such a limit. */

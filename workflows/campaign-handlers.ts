@@ -1,6 +1,7 @@
 import { setHandler } from '@temporalio/workflow';
 import { bestOf, type CampaignState, mergeCurves, statusOf, userSuggestions } from '../src/domain/campaign-state.ts';
 import { pointProblems } from '../src/domain/points.ts';
+import { askAgain, retryProblem } from '../src/domain/retry.ts';
 import type { Point } from '../src/domain/space.ts';
 import { changeRow, rowsSince } from '../src/domain/table.ts';
 import { isFinal, type Suggestion } from '../src/domain/trial.ts';
@@ -16,8 +17,10 @@ import {
   enqueueUpdate,
   pauseSignal,
   pauseUpdate,
+  type RetryRequest,
   resumeSignal,
   resumeUpdate,
+  retryUpdate,
   rungReportsSignal,
   setBudgetUpdate,
   setConcurrencyUpdate,
@@ -124,6 +127,21 @@ export function answerMessages(state: CampaignState, desk: Desk): void {
   setHandler(drainUpdate, steering.drain);
   setHandler(stopUpdate, steering.stop);
   setHandler(enqueueUpdate, steering.enqueue, { validator: checkPoints });
+  setHandler(
+    retryUpdate,
+    (request?: RetryRequest) => {
+      const numbers = askAgain(state, request);
+      desk.changed();
+      return `${plural(numbers.length, 'trial')} again: ${numbers.slice(0, 10).join(', ')}${numbers.length > 10 ? ', …' : ''}`;
+    },
+    {
+      validator: (request?: RetryRequest) => {
+        needsRunning();
+        const problem = retryProblem(state.table.rows, request);
+        if (problem !== undefined) throw new Error(problem);
+      },
+    },
+  );
   setHandler(
     setConcurrencyUpdate,
     (concurrency) => {

@@ -3,6 +3,7 @@ import type { CampaignSpec } from '../src/domain/campaign.ts';
 import { roomFor } from '../src/domain/campaign-policy.ts';
 import { type CampaignState, newRow } from '../src/domain/campaign-state.ts';
 import { trialWorkflowId } from '../src/domain/ids.ts';
+import { takeAgain } from '../src/domain/retry.ts';
 import { ATTRIBUTES } from '../src/domain/search-attributes.ts';
 import { addRow, changeRow } from '../src/domain/table.ts';
 import type { Suggestion, TrialRow } from '../src/domain/trial.ts';
@@ -89,6 +90,24 @@ export async function judgeRunning(state: CampaignState, spec: CampaignSpec, des
       targetStep: toStep,
       isPartial: toStep < (spec.pruner?.maxSteps ?? toStep),
       resumeFrom: row.attempts,
+      firstAttempt: row.attempts + 1,
+      earlierRunSeconds: row.runSeconds ?? 0,
+    });
+    desk.rest(spec.spacingSeconds);
+  }
+}
+
+/** Failed trials that a person wants again go before new points: the same trial, its next attempt, from its last checkpoint where it left one. */
+export async function startAgain(state: CampaignState, spec: CampaignSpec, desk: Desk): Promise<void> {
+  while (state.inFlight.size < state.concurrency && Date.now() >= (state.nextStartAt ?? 0)) {
+    const number = takeAgain(state);
+    const row = number === undefined ? undefined : state.table.rows[number - 1];
+    if (row === undefined) return;
+    state.inFlight.add(row.number);
+    const pause = firstPause(spec.pruner);
+    await startTrialWorkflow(state, spec, row, desk, {
+      ...(pause === undefined ? {} : { targetStep: pause, isPartial: true }),
+      ...(row.attempts === 0 ? {} : { resumeFrom: row.attempts }),
       firstAttempt: row.attempts + 1,
       earlierRunSeconds: row.runSeconds ?? 0,
     });

@@ -13,11 +13,12 @@ import type { CampaignSpec } from '../src/domain/campaign.ts';
 import { endOf, isOver } from '../src/domain/campaign-policy.ts';
 import { bestOf, type CampaignCarry, type CampaignState, carry, countsOf, newCampaignState, revive } from '../src/domain/campaign-state.ts';
 import { systemWorkflowId } from '../src/domain/ids.ts';
+import { giveUpAgain } from '../src/domain/retry.ts';
 import { endTrials, findLost, keepSystem } from './campaign-calls.ts';
 import { type Desk, openDesk, specOf } from './campaign-desk.ts';
 import { onceLoggedIn, prepare } from './campaign-prepare.ts';
 import { writeReport } from './campaign-report.ts';
-import { judgeRunning, startTrials } from './campaign-starts.ts';
+import { judgeRunning, startAgain, startTrials } from './campaign-starts.ts';
 import { type CampaignResult, closeLaunchSignal } from './messages.ts';
 import { effectsOn } from './options.ts';
 
@@ -45,6 +46,7 @@ export async function hpoCampaign(source: unknown, carried?: CampaignCarry): Pro
       // Promotions come before the stop rules: with every trial of the budget paused, the search is not over.
       if (spec.pruner !== undefined && desk.takeJudgement()) await judgeRunning(state, spec, desk);
       desk.decide();
+      if (state.phase === 'running') await startAgain(state, spec, desk);
       if (state.phase === 'running') await startTrials(state, spec, desk);
       if (state.phase === 'stopping' || state.phase === 'cancelling') await endTrials(state, desk);
       desk.show();
@@ -63,6 +65,7 @@ export async function hpoCampaign(source: unknown, carried?: CampaignCarry): Pro
 
 /** Ends the launch on the system, writes the report, says how it went. */
 async function finish(state: CampaignState, spec: CampaignSpec, desk: Desk): Promise<CampaignResult> {
+  giveUpAgain(state);
   const end = endOf(state);
   state.phase = 'reporting';
   desk.show();

@@ -1,6 +1,7 @@
 /** Every signal, query and update of the three workflows, with the types they carry. Types and definitions only. */
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { CampaignSpec } from '../src/domain/campaign.ts';
+import type { RetryRequest } from '../src/domain/retry.ts';
 import type { ParameterValue, Point } from '../src/domain/space.ts';
 import type { DoneRecord } from '../src/domain/spool.ts';
 import type {
@@ -105,6 +106,8 @@ export const resumeUpdate = defineUpdate<string>('resume');
 export const drainUpdate = defineUpdate<string, [string?]>('drain');
 export const stopUpdate = defineUpdate<string, [string?]>('stop');
 export const enqueueUpdate = defineUpdate<string, [Point | readonly Point[]]>('enqueue');
+/** Failed trials run again: the same trial, its next attempt, from its last checkpoint where it left one. */
+export const retryUpdate = defineUpdate<string, [RetryRequest?]>('retry');
 export const setConcurrencyUpdate = defineUpdate<string, [number]>('setConcurrency');
 export const setBudgetUpdate = defineUpdate<string, [Partial<CampaignSpec['budget']>]>('setBudget');
 
@@ -202,6 +205,7 @@ export type {
   Launch,
   LiveTrial,
   LoginState,
+  RetryRequest,
   SystemStatus,
   TrialCounts,
   TrialView,

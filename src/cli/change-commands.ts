@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
-import { enqueueUpdate, setBudgetUpdate, setConcurrencyUpdate } from '../../workflows/messages.ts';
+import { enqueueUpdate, type RetryRequest, retryUpdate, setBudgetUpdate, setConcurrencyUpdate } from '../../workflows/messages.ts';
 import type { Budget } from '../domain/campaign.ts';
 import type { Parameter, ParameterValue, Point } from '../domain/space.ts';
 import { parseDuration } from '../spec/durations.ts';
 import { askDescription } from './ask-campaign.ts';
-import { findCampaign } from './campaigns.ts';
+import { findCampaign, trialArgument } from './campaigns.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
 import { refuseEnded, told } from './steer-commands.ts';
@@ -84,6 +84,25 @@ async function pointsOf(file: string): Promise<Point[]> {
 function scalar(value: unknown, where: string): ParameterValue {
   if (typeof value === 'number' || typeof value === 'string' || typeof value === 'boolean') return value;
   throw new CliError('usage', 'HF-POINT', `${where}: a parameter is a number, a text, true or false.`);
+}
+
+export interface RetryOptions extends CommonOptions {
+  readonly class?: string;
+}
+
+/** `holdfast retry CAMPAIGN [TRIAL…] [--class infrastructure]`: failed trials run again, each from its last checkpoint. */
+export function retry(name: string, trials: readonly string[], options: RetryOptions, io: CliIo): Promise<Exit> {
+  const numbers = trials.map((trial) => trialArgument(name, trial).number);
+  const classes = options.class?.split(',').map((word) => word.trim());
+  return withClient<Exit>(async (client) => {
+    const campaign = await findCampaign(client, name);
+    await refuseEnded(client, campaign);
+    const request = { ...(numbers.length === 0 ? {} : { numbers }), ...(classes === undefined ? {} : { classes }) };
+    const handle = client.workflow.getHandle(campaign);
+    const answer = await told(handle.executeUpdate<string, [RetryRequest]>(retryUpdate.name, { args: [request] }), campaign);
+    print(io, options, { campaign, ...request, answer }, `${campaign}: ${answer}`);
+    return 'ok';
+  });
 }
 
 /** `holdfast set concurrency CAMPAIGN N`. */

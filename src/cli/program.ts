@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import type { AdoptOptions } from './adopt.ts';
-import { enqueue, setBudget, setConcurrency } from './change-commands.ts';
+import { enqueue, type RetryOptions, retry, setBudget, setConcurrency } from './change-commands.ts';
 import type { CompareOptions } from './compare.ts';
 import { endpointCommand } from './endpoint-command.ts';
 import { endpointIo } from './endpoint-io.ts';
@@ -235,6 +235,11 @@ function steering(root: Command, add: Add, io: CliIo): void {
     'try your own point next: name=value …',
     (name: string, pairs: string[], options: { file?: string }) => enqueue(name, pairs, options, io),
   ).option('-f, --file <file>', 'a point or a list of points, YAML or JSON');
+  add(
+    'retry <campaign> [trial...]',
+    'failed trials run again, each from its last checkpoint: all of them, those named, or those of a class',
+    (name: string, trials: string[], options: RetryOptions) => retry(name, trials, options, io),
+  ).option('--class <names>', 'failure classes (holdfast errors), or infrastructure, trial');
   const set = root.command('set').description('change a running campaign');
   add(
     'concurrency <campaign> <n>',

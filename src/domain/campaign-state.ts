@@ -28,6 +28,8 @@ export interface CampaignState {
   /** Points to start next: the user's own first, then what the sampler gave ahead. */
   enqueued: Suggestion[];
   ahead: Suggestion[];
+  /** Failed trials that a person wants to run again, as soon as there is room, with the end that they have if there never is. */
+  again?: FailedEnd[];
   samplerState?: Readonly<Record<string, unknown>>;
   isExhausted: boolean;
   /** With a spacing: nothing starts before this instant (milliseconds, workflow's clock). */
@@ -43,6 +45,9 @@ export interface CampaignState {
   reportedAt: number;
   lastAttributes?: string;
 }
+
+/** How a trial had ended before it was asked for again. */
+export type FailedEnd = Pick<TrialRow, 'number' | 'state' | 'failure' | 'finishedAt'>;
 
 export function newCampaignState(campaign: string, startedAt: number): CampaignState {
   return {

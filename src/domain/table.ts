@@ -31,6 +31,15 @@ export function changeRow(table: TrialTable, number: number, change: Partial<Tri
   return row;
 }
 
+/** An ended row that is to run again: queued, without its failure and its end. Its attempts and seconds so far stay. */
+export function reopenRow(table: TrialTable, number: number, note: string): TrialRow {
+  const old = table.rows[number - 1];
+  if (old === undefined) throw new RangeError(`the table has no row ${number}`);
+  const { failure: _failure, finishedAt: _finishedAt, ...kept } = old;
+  table.rows[number - 1] = kept;
+  return changeRow(table, number, { state: 'queued', note });
+}
+
 /** Rows changed after `since`: the `limit` oldest changes, by number. `version` is what to ask with next. */
 export function rowsSince(table: TrialTable, since: number, limit: number): { rows: TrialRow[]; version: number; more: boolean } {
   const changed = table.versions

@@ -19,7 +19,7 @@ with open(os.path.join(out, "metrics.jsonl"), "w") as stream:
         time.sleep(params["pause"] / 4)
         stream.write(json.dumps({"epoch": epoch, "score": params["x"] * epoch / 4}) + "\\n")
         stream.flush()
-if params["x"] == 1:
+if params["x"] == 1 and not os.path.exists(os.environ.get("MENDED", "none")):
     print("ValueError: x is too large", file=sys.stderr)
     sys.exit(3)
 json.dump({"score": params["x"]}, open(os.path.join(out, "results.json"), "w"))
@@ -43,7 +43,7 @@ search_space:
   pause: {type: constant, value: ${change.pause ?? 0.1}}
 sampler: {type: random, seed: 3}
 enqueue: [{x: 1}, {x: 0.85}]
-training: {bundle: ${path.join(folder, 'train')}, command: [python3, '{code}/train.py']}
+training: {bundle: ${path.join(folder, 'train')}, command: [python3, '{code}/train.py'], env: {MENDED: ${path.join(folder, name)}.mended}}
 budget: {trials: ${change.trials ?? 6}}
 retries: {trial: 0}
 limits: {grace_seconds: 1}
@@ -219,6 +219,27 @@ describe('a running campaign', () => {
       result: (await engine.client.workflow.getHandle('steered').result()) as { stopReason: string },
     }));
     expect(result.stopReason).toBe('enough');
+  });
+
+  it('runs its failed trials again: the same trial, its next attempt, and the best is the new one', async () => {
+    await cli('run', await campaignFile('mended', { trials: 40, pause: 0.4 }), '--id', 'mended');
+    await eventually(async () => (await cliJson<CampaignStatus>('status', 'mended')).counts.failed === 1);
+    expect((await cli('retry', 'mended', '--class', 'walltime')).err).toContain('No trial has failed in this way. [HF-REFUSED]');
+    expect((await cli('retry', 'mended', '99')).exit).toBe(1);
+    await writeFile(path.join(folder, 'mended.mended'), '');
+    expect((await cli('retry', 'mended', '1')).out).toBe('mended: 1 trial again: 1\n');
+    const [row] = await eventually(async () => {
+      const rows = await cliJson<TrialRow[]>('trials', 'mended');
+      return rows[0]?.state === 'completed' && rows;
+    });
+    expect(row).toMatchObject({ number: 1, attempts: 2, values: [1], note: 'again by the user, after exit_code' });
+    expect(row).not.toHaveProperty('failure');
+    expect((await cliJson<{ number: number }[]>('best', 'mended'))[0]?.number).toBe(1);
+    expect((await cli('why', 'mended', '1')).out).toContain('attempt 2');
+    await cli('stop', 'mended', '--yes');
+    const result = (await engine.client.workflow.getHandle('mended').result()) as { counts: { failed: number } };
+    expect(result.counts.failed).toBe(0);
+    expect((await cli('retry', 'mended')).err).toContain('[HF-ENDED]');
   });
 
   it('is watched on a terminal: frames fit, Ctrl-C leaves the view and not the campaign; stop asks first', async () => {
