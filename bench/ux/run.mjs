@@ -89,7 +89,9 @@ async function statusSeconds(client, trials) {
       if (exit !== 0 || !out.includes(command === 'status' ? 'completed' : String(trials))) throw new Error(`${command}: ${out}`);
     }
     const started = performance.now();
-    await promisify(execFile)(process.execPath, ['bin/holdfast.mjs', 'status', state.campaign]);
+    await promisify(execFile)(process.execPath, ['bin/holdfast.mjs', 'status', state.campaign], {
+      env: { ...process.env, HOLDFAST_NO_BUILD: '1' },
+    });
     seconds.process.push((performance.now() - started) / 1000);
   }
   await client.workflow.getHandle(state.campaign).terminate();
