@@ -11,7 +11,6 @@ import time
 STARTED = time.monotonic()
 STARTED_AT = time.time()
 
-import argparse
 import logging
 import os
 import sys
@@ -22,41 +21,15 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from payload import results, stages
 from payload.errors import error_object
 from payload.files import release_space, reserve_space, write_json
-from payload.options import fingerprint, read_settings
-from payload.stages import StageTracker
+from payload.options import read_settings
+from payload.preparation import set_up
+from payload.run import Run
 from payload.stopping import StopRequested, StopWatch
 from payload.surroundings import Surroundings, read_surroundings, set_defaults
 
 logger = logging.getLogger("cifar100")
 RESULTS = "results.json"
 RESERVE = ".reserved-for-results"
-CHECKPOINTS = "checkpoint"
-
-
-class Run:
-    """What is known so far, for the last words of a training that fails at any stage."""
-
-    def __init__(self) -> None:
-        self.tracker = StageTracker()
-        self.settings: argparse.Namespace | None = None
-        self.around: Surroundings | None = None
-        self.trainer: Any = None
-        self.facts: dict[str, Any] = {}
-
-    def timing(self) -> dict[str, Any]:
-        first = self.trainer.first_batch_at if self.trainer else None
-        return {
-            "started_at": STARTED_AT,
-            "ended_at": time.time(),
-            "seconds": time.monotonic() - STARTED,
-            "seconds_to_first_batch": first - STARTED if first else None,
-        }
-
-    def history(self) -> list[dict[str, Any]]:
-        return self.trainer.progress.history if self.trainer else []
-
-    def record(self, status: str) -> dict[str, Any]:
-        return {**results.head(self.settings, self.around, status, self.timing()), **self.facts, "training_history": self.history()}
 
 
 def prepare_folder(around: Surroundings) -> None:
@@ -65,84 +38,6 @@ def prepare_folder(around: Surroundings) -> None:
     for name in (RESULTS, RESERVE):
         release_space(os.path.join(around.out, name))
     reserve_space(os.path.join(around.out, RESERVE))
-
-
-def go_on_from(trainer: Any, folder: str | None, settings: argparse.Namespace) -> dict[str, Any]:
-    """Restores the newest whole checkpoint of the same settings; says what was done, for results.json."""
-    from payload.checkpoints import load_latest
-
-    if not folder:
-        return {"from": None, "epoch": 0, "batch": 0, "refused": None}
-    found = load_latest(folder)
-    if found is None:
-        logger.warning("no checkpoint in %s: starting from the beginning", folder)
-        return {"from": folder, "epoch": 0, "batch": 0, "refused": "no whole checkpoint there"}
-    state, best_weights = found
-    now = fingerprint(settings)
-    others = sorted(name for name in now if state["fingerprint"].get(name, now[name]) != now[name])
-    if others:
-        logger.warning("the checkpoint in %s is of other settings (%s): starting from the beginning", folder, ", ".join(others))
-        return {"from": folder, "epoch": 0, "batch": 0, "refused": f"other settings: {', '.join(others)}"}
-    trainer.restore(state, best_weights)
-    batch = state["progress"]["batch"] if state["progress"] else 0
-    logger.info("going on after epoch %d, batch %d (%s)", state["epoch"], batch, folder)
-    return {"from": folder, "epoch": state["epoch"], "batch": batch, "refused": None}
-
-
-def set_up(run: Run, stop: StopWatch) -> None:
-    """Everything before the first batch. Heavy imports happen here, so that a node without torch gets an error that says so."""
-    settings, around, tracker = run.settings, run.around, run.tracker
-    assert settings is not None and around is not None
-    tracker.enter(stages.IMPORTS)
-    import torch
-
-    from payload import devices, images
-    from payload.checkpoints import CheckpointFolder
-    from payload.learner import make_learner
-    from payload.models.factory import ModelShape, count_parameters, create_model, multiply_adds
-    from payload.optimisation import make_optimizer
-    from payload.reporting import Reporter
-    from payload.trainer import Trainer
-
-    tracker.enter(stages.ENVIRONMENT_SETUP)
-    if settings.num_workers > 0:
-        torch.set_num_threads(settings.num_workers)
-    device = devices.choose_device(settings)
-    settings.amp = devices.resolved_precision(device.kind, settings.amp)
-    run.facts["system_info"] = results.system_record(settings, device, str(torch.__version__), torch.get_num_threads())
-    if device.kind == "cuda":
-        torch.backends.cudnn.benchmark = not settings.deterministic
-    if settings.deterministic:
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    logger.info("device %s (%s), torch %s, %d threads", device.kind, device.name, torch.__version__, torch.get_num_threads())
-
-    tracker.enter(stages.DATA_DIRECTORY_SETUP)
-    source = "synthetic_images" if settings.synthetic_images else around.data_dir_source
-    folder = None if settings.synthetic_images else images.locate(around.data_dir)
-    logger.info("data in %s (%s)", folder, source)
-    tracker.enter(stages.DATA_LOADING)
-    data = images.make_synthetic(settings.synthetic_images, device.torch_device) if folder is None else images.load(folder, device.torch_device)
-    sizes = {"train": len(data.training), "validation": len(data.validation), "test": len(data.test)}
-    run.facts["data"] = {"folder": folder, "source": source, "synthetic": data.synthetic, "split_seed": images.SPLIT_SEED, **sizes}
-    run.facts["synthetic"] = data.synthetic
-    if data.synthetic:
-        logger.warning("these data are synthetic: nothing here says anything about CIFAR-100")
-
-    tracker.enter(stages.MODEL_CREATION)
-    torch.manual_seed(settings.seed)
-    names = ("model_type", "dropout_rate", "hidden_size", "num_layers", "width_factor")
-    network = create_model(ModelShape(**{name: getattr(settings, name) for name in names}))
-    total, trainable = count_parameters(network)
-    cost = multiply_adds(network)
-    run.facts["model_info"] = {"model_type": settings.model_type, "total_params": total, "trainable_params": trainable, "multiply_adds": cost}
-
-    tracker.enter(stages.TRAINER_SETUP)
-    learner = make_learner(network, lambda made: make_optimizer(settings, made), device, settings)
-    checkpoints = CheckpointFolder(os.path.join(around.out, CHECKPOINTS))
-    run.trainer = Trainer(settings, learner, data, checkpoints, Reporter(around.out, settings.tensorboard), stop)
-    run.facts["resumed"] = go_on_from(run.trainer, around.resume_from, settings)
-    if not around.resume_from or os.path.realpath(around.resume_from) != os.path.realpath(checkpoints.folder):
-        checkpoints.start_afresh()
 
 
 def conclude(run: Run, stop: StopWatch, is_final: bool) -> dict[str, Any]:
@@ -257,7 +152,7 @@ def fail(run: Run, error: BaseException, arguments: list[str]) -> int:
 
 def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
-    run = Run()
+    run = Run(STARTED, STARTED_AT)
     try:
         record = train(run, arguments)
         assert run.around is not None and run.settings is not None

@@ -16,7 +16,7 @@ from payload.checkpoints import CheckpointFolder
 from payload.epoch_plan import batch_bounds, cut, mixup_share, plan_epoch
 from payload.errors import NotFiniteError
 from payload.images import DataSet
-from payload.learner import Learner, evaluate, train_batch
+from payload.learner import Evaluation, Learner, evaluate, train_batch
 from payload.metrics import area_under_curve
 from payload.optimisation import Plateau, factor_at, set_learning_rate
 from payload.options import fingerprint
@@ -155,12 +155,15 @@ class Trainer:
         kind = self.learner.device.kind
         devices.synchronise(kind)
         utilisation = devices.utilisation_percent(kind, devices.cpu_seconds() - cpu_before, time.monotonic() - began)
-        inside.seconds = train_seconds = time.monotonic() - started
+        inside.seconds = time.monotonic() - started
         validation = evaluate(self.learner, self.data.validation, self.stop.check)
+        self._close_epoch(self._record(inside, validation, time.monotonic() - started, utilisation))
+
+    def _record(self, inside: EpochProgress, validation: Evaluation, epoch_seconds: float, utilisation: float | None) -> dict[str, Any]:
+        """The epoch's line of metrics.jsonl. Its images/s are those of training alone, without the validation."""
         count = len(self.data.training)
         accuracies = [record["val_accuracy"] for record in self.progress.history] + [validation.accuracy]
-        epoch_seconds = time.monotonic() - started
-        record = {
+        return {
             "epoch": inside.epoch,
             "step": inside.epoch,
             "train_loss": inside.loss / count,
@@ -172,11 +175,10 @@ class Trainer:
             "val_auc": area_under_curve(accuracies),
             "best_val_accuracy": max(accuracies),
             "training_seconds": sum(past["epoch_time"] for past in self.progress.history) + epoch_seconds,
-            "images_per_second": count / train_seconds if train_seconds > 0 else None,
-            "peak_memory_bytes": devices.peak_memory_bytes(kind),
+            "images_per_second": count / inside.seconds if inside.seconds > 0 else None,
+            "peak_memory_bytes": devices.peak_memory_bytes(self.learner.device.kind),
             "utilisation_percent": utilisation,
         }
-        self._close_epoch(record)
 
     def _close_epoch(self, record: dict[str, Any]) -> None:
         now, accuracy = self.progress, record["val_accuracy"]
