@@ -4,9 +4,9 @@ import { type Codes, type CompiledSpace, codesFromUnit, isActive } from '../spac
 import { neighbours, perturb, type Reach } from './candidates.ts';
 import type { Feasibility } from './feasibility.ts';
 import { writeFeatures } from './features.ts';
-import { type Posterior, predict } from './model.ts';
+import { type Posterior, predict, predictBounds } from './model.ts';
 
-/** A score of every candidate from its posterior mean and variance; larger is better. */
+/** A score of every candidate from its posterior mean and variance; larger is better. It may not fall where the variance grows. */
 export type Acquisition = (mean: number, variance: number) => number;
 
 export interface Hunt {
@@ -38,12 +38,30 @@ export interface Found {
 }
 
 const PERTURBATIONS_PER_ANCHOR = 24;
-const LOCAL_STARTS = 4;
-const LOCAL_ROUNDS = 9;
-const LOCAL_TRIES = 14;
+/** Candidates that are handed on: the next ones serve where the best turn out to be tried. */
+const KEPT = 12;
 
-/** Candidates from everywhere, around the best and from outside, then local search from the best of them; best first, only allowed points. */
-export function hunt(task: Hunt): Found[] {
+/** How hard the local search tries. */
+interface Effort {
+  readonly starts: number;
+  readonly rounds: number;
+  readonly tries: number;
+}
+const WHOLE: Effort = { starts: 4, rounds: 9, tries: 14 };
+/** For the later points of a batch where every score is dear: a dozen points must not cost a dozen times one. */
+const QUICK: Effort = { starts: 2, rounds: 6, tries: 10 };
+const DEAR_ROWS = 200;
+
+/** Candidates, with scores that none of them can exceed: neither now nor when more fantasies stand or a better incumbent does, since both only lower a score. */
+export interface Pool {
+  readonly codes: Codes[];
+  readonly bounds: number[];
+  /** Position in `extra`, or -1. */
+  readonly extraAt: number[];
+}
+
+/** Candidates from everywhere, around the best and from outside; only allowed points. */
+export function poolFor(task: Hunt): Pool {
   const { compiled, anchors, extra, isAllowed, stream } = task;
   const candidates: Codes[] = [...extra];
   for (let i = 0; i < task.globalPoints; i++) candidates.push(globalPoint(task, i));
@@ -53,22 +71,36 @@ export function hunt(task: Hunt): Found[] {
     for (let i = 0; i < PERTURBATIONS_PER_ANCHOR; i++) candidates.push(perturb(compiled, anchor, wide[i % wide.length] as Reach, stream));
     candidates.push(...neighbours(compiled, anchor, stream));
   }
-  const allowed: Codes[] = [];
+  const codes: Codes[] = [];
   const extraAt: number[] = [];
-  candidates.forEach((codes, i) => {
-    if (!isAllowed(codes)) return;
-    allowed.push(codes);
+  candidates.forEach((candidate, i) => {
+    if (!isAllowed(candidate)) return;
+    codes.push(candidate);
     extraAt.push(i < extra.length ? i : -1);
   });
-  const scores = scoresOf(task, allowed);
-  const found: Found[] = allowed.map((codes, i) => ({
-    codes,
-    score: scores[i] as number,
-    ...((extraAt[i] as number) >= 0 ? { extra: extraAt[i] as number } : {}),
-  }));
-  found.sort((a, b) => b.score - a.score);
-  const starts = found.slice(0, LOCAL_STARTS);
-  return [...localSearch(task, starts), ...found].sort((a, b) => b.score - a.score);
+  return { codes, extraAt, bounds: [...boundsOf(task, codes)] };
+}
+
+/**
+ * The best of a pool, then local search from there; best first, only allowed points. The pool keeps what was learnt for the next point of a batch; `isLater` says
+ * that it has served an earlier one.
+ */
+export function hunt(task: Hunt, { codes, extraAt, bounds }: Pool = poolFor(task), isLater = false): Found[] {
+  const effort = isLater && task.posterior.rows > DEAR_ROWS ? QUICK : WHOLE;
+  const starts = bestOf(task, codes, bounds, KEPT).map(
+    ({ index, score }): Found => ({
+      codes: codes[index] as Codes,
+      score,
+      ...((extraAt[index] as number) >= 0 ? { extra: extraAt[index] as number } : {}),
+    }),
+  );
+  const improved = localSearch(task, starts.slice(0, effort.starts), effort);
+  for (const found of improved) {
+    codes.push(found.codes);
+    bounds.push(found.score);
+    extraAt.push(found.extra ?? -1);
+  }
+  return [...improved, ...starts].sort((a, b) => b.score - a.score);
 }
 
 function globalPoint({ compiled, seed, index, box }: Hunt, i: number): Codes {
@@ -94,46 +126,94 @@ function deviationsOf({ compiled, posterior }: Hunt, scale: number): Float64Arra
   return out;
 }
 
-function scoresOf({ posterior, acquisition, feasibility }: Hunt, candidates: readonly Codes[]): Float64Array {
-  const { map } = posterior;
+function featuresFor({ map }: Posterior, candidates: readonly Codes[]): Float64Array {
   const features = new Float64Array(candidates.length * map.size);
   candidates.forEach((codes, i) => {
     writeFeatures(map, codes, features, i * map.size);
   });
+  return features;
+}
+
+/** Scores that no candidate can exceed, at little cost. The chance of success only lowers a score, so it is left out here. */
+function boundsOf({ posterior, acquisition }: Hunt, candidates: readonly Codes[]): Float64Array {
   const means = new Float64Array(candidates.length);
   const variances = new Float64Array(candidates.length);
-  predict(posterior, features, candidates.length, means, variances);
+  predictBounds(posterior, featuresFor(posterior, candidates), candidates.length, means, variances);
+  return means.map((mean, i) => acquisition(mean, variances[i] as number));
+}
+
+/** Rounding may take a variance that is all but nothing below it. */
+const MINUTE = 1e-15;
+
+/** Scores; one that is not above `floor` may be less than what is given for it. */
+function scoresOf({ posterior, acquisition, feasibility }: Hunt, candidates: readonly Codes[], floor: number): Float64Array {
+  const features = featuresFor(posterior, candidates);
+  const means = new Float64Array(candidates.length);
+  const variances = new Float64Array(candidates.length);
+  const isHopeless = (mean: number, variance: number) => acquisition(mean, Math.max(MINUTE, variance)) <= floor;
+  predict(posterior, features, candidates.length, means, variances, floor === Number.NEGATIVE_INFINITY ? undefined : isHopeless);
   const chances = feasibility?.(features, candidates.length);
   return means.map((mean, i) => acquisition(mean, variances[i] as number) + (chances?.[i] ?? 0));
 }
 
+/** Candidates that are scored exactly at a time: as many as {@link predict} takes in one pass. */
+const AT_A_TIME = 4;
+
+/**
+ * The `most` candidates of the highest scores above `floor`, best first (of equals the earlier one). Only candidates whose upper bound could still win are scored
+ * exactly, which is what costs; their scores take the place of their bounds.
+ */
+function bestOf(
+  task: Hunt,
+  candidates: readonly Codes[],
+  bounds: Float64Array | number[],
+  most: number,
+  floor = Number.NEGATIVE_INFINITY,
+): { index: number; score: number }[] {
+  const order = candidates.map((_, i) => i).filter((i) => (bounds[i] as number) > floor);
+  order.sort((a, b) => (bounds[b] as number) - (bounds[a] as number) || a - b);
+  let best: { index: number; score: number }[] = [];
+  for (let from = 0; from < order.length; from += AT_A_TIME) {
+    const worst = best.length < most ? floor : (best[most - 1] as { score: number }).score;
+    if ((bounds[order[from] as number] as number) < worst) break;
+    const next = order.slice(from, from + AT_A_TIME);
+    const scores = scoresOf(
+      task,
+      next.map((i) => candidates[i] as Codes),
+      worst,
+    );
+    next.forEach((index, k) => {
+      bounds[index] = scores[k] as number;
+      if ((scores[k] as number) > floor) best.push({ index, score: scores[k] as number });
+    });
+    best = best.sort((a, b) => b.score - a.score || a.index - b.index).slice(0, most);
+  }
+  return best;
+}
+
 /** Shrinking random steps and one-level moves from each start; a step is taken when the score rises. */
-function localSearch(task: Hunt, starts: readonly Found[]): Found[] {
+function localSearch(task: Hunt, starts: readonly Found[], { rounds, tries }: Effort): Found[] {
   const { compiled, isAllowed, stream } = task;
   let current = [...starts];
-  for (let round = 0; round < LOCAL_ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     const scale = 0.25 * 0.55 ** round;
     const reach: Reach = { deviations: deviationsOf(task, scale), chance: round % 3 === 2 ? 0.15 : 0.5 };
-    const tries: Codes[] = [];
-    const owner: number[] = [];
-    current.forEach((start, s) => {
+    current = current.map((start) => {
       const moves = round === 0 || round === 4 ? neighbours(compiled, start.codes, stream) : [];
-      for (let i = 0; i < LOCAL_TRIES; i++) moves.push(perturb(compiled, start.codes, reach, stream));
-      for (const move of moves) {
-        if (!isAllowed(move)) continue;
-        tries.push(move);
-        owner.push(s);
-      }
+      for (let i = 0; i < tries; i++) moves.push(perturb(compiled, start.codes, reach, stream));
+      const allowed = moves.filter(isAllowed);
+      const [better] = bestOf(task, allowed, boundsOf(task, allowed), 1, start.score);
+      return better ? { codes: allowed[better.index] as Codes, score: better.score } : start;
     });
-    const scores = scoresOf(task, tries);
-    const next = [...current];
-    tries.forEach((codes, i) => {
-      const s = owner[i] as number;
-      if ((scores[i] as number) > (next[s] as Found).score) next[s] = { codes, score: scores[i] as number };
-    });
-    current = next;
   }
   return current;
+}
+
+/** Takes out of a pool what may not be proposed any more. */
+export function withdraw({ codes, bounds }: Pool, isAllowed: (codes: Codes) => boolean): void {
+  codes.forEach((candidate, i) => {
+    if (!isAllowed(candidate)) bounds[i] = Number.NEGATIVE_INFINITY;
+  });
 }
 
 /** Whether a point has an active continuous parameter: only those without can be exhausted. */

@@ -133,8 +133,21 @@ function kernelRow(
   }
 }
 
-/** Posterior means and variances (of the noise-free value) at `count` rows of features. */
-export function predict(posterior: Posterior, features: Float64Array, count: number, means: Float64Array, variances: Float64Array): void {
+/** Parts of the rows after which a prediction is looked at: an eighth and two fifths of the work. */
+const CHECKED_AT = [0.35, 0.63];
+
+/**
+ * Posterior means and variances (of the noise-free value) at `count` rows of features. Each row of the model only takes away from a variance: where
+ * `isHopeless` says of a mean and the variance that is left that they are not worth the rest, that variance is the answer.
+ */
+export function predict(
+  posterior: Posterior,
+  features: Float64Array,
+  count: number,
+  means: Float64Array,
+  variances: Float64Array,
+  isHopeless?: (mean: number, variance: number) => boolean,
+): void {
   const { map, hyper, n, rows, capacity, scaled, inverse, alpha } = posterior;
   const signal = signalOf(hyper);
   const weights = categoryWeights(map, hyper);
@@ -159,7 +172,17 @@ export function predict(posterior: Posterior, features: Float64Array, count: num
     let v1 = 0;
     let v2 = 0;
     let v3 = 0;
+    let check = isHopeless ? 0 : CHECKED_AT.length;
+    let checkedRow = check < CHECKED_AT.length ? Math.floor(rows * (CHECKED_AT[check] as number)) : rows;
     for (let i = 0; i < rows; i++) {
+      if (i === checkedRow) {
+        const left = [signal - v0, signal - v1, signal - v2, signal - v3];
+        let hopeless = true;
+        for (let w = 0; w < width; w++) hopeless &&= isHopeless?.(means[c + w] as number, left[w] as number) === true;
+        if (hopeless) break;
+        check++;
+        checkedRow = check < CHECKED_AT.length ? Math.floor(rows * (CHECKED_AT[check] as number)) : rows;
+      }
       const row = i * capacity;
       let s0 = 0;
       let s1 = 0;
@@ -179,6 +202,33 @@ export function predict(posterior: Posterior, features: Float64Array, count: num
     }
     const explained = [v0, v1, v2, v3];
     for (let w = 0; w < width; w++) variances[c + w] = Math.max(1e-12 * signal, signal - (explained[w] as number));
+  }
+}
+
+/**
+ * Posterior means, and upper bounds of the variances: what the one row that tells most about a point leaves of it (more rows only take more away). Costs n per
+ * row of features where the variance itself costs n².
+ */
+export function predictBounds(
+  posterior: Posterior,
+  features: Float64Array,
+  count: number,
+  means: Float64Array,
+  bounds: Float64Array,
+): void {
+  const { map, hyper, n, rows, scaled, alpha } = posterior;
+  const signal = signalOf(hyper);
+  const weights = categoryWeights(map, hyper);
+  const observed = signal + Math.exp(hyper.logNoise) + JITTER;
+  const point = new Float64Array(map.size);
+  const covariance = new Float64Array(rows);
+  for (let c = 0; c < count; c++) {
+    scaleInto(map, hyper, features, c * map.size, point, 0);
+    kernelRow(map, weights, scaled, rows, point, 0, covariance, 0, hyper);
+    means[c] = dot(alpha, 0, covariance, 0, n);
+    let largest = 0;
+    for (let i = 0; i < rows; i++) if ((covariance[i] as number) > largest) largest = covariance[i] as number;
+    bounds[c] = Math.max(1e-12 * signal, signal - (largest * largest) / observed);
   }
 }
 

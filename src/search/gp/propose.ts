@@ -3,12 +3,13 @@ import type { Suggestion } from '../../domain/trial.ts';
 import type { Observations } from '../observations.ts';
 import { streamAt } from '../random-stream.ts';
 import { type Codes, type CompiledSpace, codesOf, keyOf, pointOf, satisfies } from '../space.ts';
-import { type Acquisition, type Found, hasContinuous, hunt } from './acquire.ts';
+import { type Acquisition, type Found, type Hunt, hasContinuous, hunt, type Pool, poolFor, withdraw } from './acquire.ts';
 import { fitToCurves } from './curve-fit.ts';
 import { chances, conditionModel, type Feasibility, successModel } from './feasibility.ts';
 import { type FeatureMap, featureMap, featuresOf } from './features.ts';
 import { defaultPriors, fitHyperparameters, priorMean } from './fit.ts';
 import { addFantasy, type Hyperparameters, type Posterior, posteriorOf, predictMeans } from './model.ts';
+import { FIT_ROWS, fitRows, nearest } from './model-rows.ts';
 import { logExpectedImprovement } from './normal.ts';
 import { advance, boxAround, NEAREST, TRUST_REGION_DIMENSIONS, TRUST_REGION_TRIALS, type TrustRegion } from './trust-region.ts';
 import { warpLosses } from './warp.ts';
@@ -39,8 +40,8 @@ export interface Proposal {
 
 const ANCHORS = 5;
 const GLOBAL_POINTS = 256;
-/** Rows that hyperparameters are fitted to at most: the cost of a step grows with the cube. */
-const FIT_ROWS = 200;
+/** Points of a batch that are chosen from the same candidates. */
+const POINTS_PER_POOL = 8;
 /** Running trials that shrink the variance at most, the newest ones: with hundreds of workers the older are about to end. None is ever proposed again. */
 const MOST_FANTASIES = 256;
 const REFIT_GROWTH = 1.05;
@@ -73,25 +74,56 @@ export function proposeByGp(task: Proposal): { suggestions: Suggestion[]; state:
   const pendingFeatures = featuresOf(map, pending);
   for (let i = 0; i < pending.length; i++) addFantasy(posterior, pendingFeatures, i * map.size);
 
-  const isBroken = measured.map((i) => Number.isNaN(seen.losses[i] as number));
   const feasibility = chances([
     successModel(map, hyper, seen.codes.slice(-NEAREST), seen.measured.map((m) => Number.isNaN(m)).slice(-NEAREST)),
     ...seen.margins.map((column) => conditionModel(map, hyper, seen.codes.slice(-NEAREST), column.slice(-NEAREST))),
   ]);
-  // Only a feasible point can be the incumbent, unless there is none.
-  const incumbents = ended.filter((_, i) => !isBroken[i]);
-  const model: Model = { map, posterior, feasibility, incumbents: incumbents.length > 0 ? incumbents : ended, region };
+  const incumbents = incumbentsOf(seen, measured, partial ? undefined : rows);
+  const standing = withMeans(posterior, [...incumbents, ...pending]);
+  const model: Model = { map, posterior, feasibility, region };
   const suggestions: Suggestion[] = [];
+  let pool: Pool | undefined;
   for (let k = 0; k < task.count; k++) {
-    const chosen = nextPoint(task, model, pending, task.firstIndex + k);
+    const hunted = huntOf(task, model, standing, task.firstIndex + k);
+    let chosen: Suggestion | undefined;
+    if (pool && k % POINTS_PER_POOL !== 0) {
+      withdraw(pool, hunted.isAllowed);
+      chosen = firstNew(task, hunt(hunted, pool, true));
+    }
+    if (!chosen) {
+      pool = poolFor(hunted);
+      chosen = firstNew(task, hunt(hunted, pool));
+    }
     if (!chosen) break;
     task.tried.add(keyOf(compiled, chosen.params));
     suggestions.push(chosen);
     const added = codesOf(compiled, chosen.params);
-    pending.push(added);
+    // A fantasy stands at its mean: the means of all others stay.
+    standing.push(...withMeans(posterior, [added]));
     if (k + 1 < task.count) addFantasy(posterior, featuresOf(map, [added]), 0);
   }
   return { suggestions, state: { hyper, fittedAt, ...(region ? { region } : {}) } };
+}
+
+interface Standing {
+  readonly codes: Codes;
+  readonly mean: number;
+}
+
+function withMeans(posterior: Posterior, points: readonly Codes[]): Standing[] {
+  const means = predictMeans(posterior, featuresOf(posterior.map, points), points.length);
+  return points.map((codes, i) => ({ codes, mean: means[i] as number }));
+}
+
+/**
+ * Ended trials one of which is the best: of those that the model knows (`rows`, positions in `measured`; absent: all) the feasible ones, or all of them where
+ * none is. Of thousands the model keeps the neighbourhood of the best only, and has nothing to say of the others.
+ */
+function incumbentsOf(seen: Observations, measured: readonly number[], rows?: readonly number[]): Codes[] {
+  const known = rows ? rows.map((row) => measured[row] as number) : measured;
+  const isFeasible = (i: number) => !Number.isNaN(seen.losses[i] as number);
+  const chosen = [known, measured].map((list) => list.filter(isFeasible)).find((list) => list.length > 0) ?? known;
+  return chosen.map((i) => seen.codes[i] as Codes);
 }
 
 /** Carried hyperparameters, fitted anew after every 5 % of new results; while there are few, from the prior's mean too. */
@@ -125,67 +157,26 @@ function fitted(
   return { hyper, fittedAt: n };
 }
 
-/** The best quarter and a random rest. */
-function fitRows(losses: Float64Array, seed: number): number[] {
-  const order = Array.from(losses, (_, i) => i);
-  if (order.length <= FIT_ROWS) return order;
-  order.sort((a, b) => (losses[a] as number) - (losses[b] as number) || a - b);
-  const best = order.slice(0, FIT_ROWS / 4);
-  const rest = order.slice(FIT_ROWS / 4);
-  const stream = streamAt(seed, 'fit-rows', losses.length);
-  for (let k = 0; k < FIT_ROWS - best.length; k++) {
-    const j = k + stream.integer(rest.length - k);
-    [rest[k], rest[j]] = [rest[j] as number, rest[k] as number];
-  }
-  return [...best, ...rest.slice(0, FIT_ROWS - best.length)].sort((a, b) => a - b);
-}
-
-/** Rows nearest to the best one, measured in length scales. */
-function nearest(map: FeatureMap, hyper: Hyperparameters, codes: readonly Codes[], losses: Float64Array): number[] {
-  const order = codes.map((_, i) => i);
-  if (order.length <= NEAREST) return order;
-  const features = featuresOf(map, codes);
-  const weights = hyper.logLengths.map((log) => Math.exp(-2 * log));
-  let best = 0;
-  for (let i = 1; i < losses.length; i++) if ((losses[i] as number) < (losses[best] as number)) best = i;
-  const distances = order.map((i) => {
-    let sum = 0;
-    for (let k = 0; k < map.size; k++) {
-      const d = (features[i * map.size + k] as number) - (features[best * map.size + k] as number);
-      sum += (weights[k] as number) * (k < map.numeric ? d * d : d === 0 ? 0 : 1);
-    }
-    return sum;
-  });
-  return order
-    .sort((a, b) => (distances[a] as number) - (distances[b] as number) || a - b)
-    .slice(0, NEAREST)
-    .sort((a, b) => a - b);
-}
-
 interface Model {
   readonly map: FeatureMap;
   readonly posterior: Posterior;
   readonly feasibility: Feasibility | undefined;
-  /** Points one of which is the best: feasible ones, where there are any. */
-  readonly incumbents: readonly Codes[];
   readonly region: TrustRegion | undefined;
 }
 
-function nextPoint(task: Proposal, model: Model, pending: readonly Codes[], index: number): Suggestion | undefined {
+/** The hunt for one point among what is standing: ended and pending trials. */
+function huntOf(task: Proposal, { map, posterior, feasibility, region }: Model, standing: readonly Standing[], index: number): Hunt {
   const { compiled, tried } = task;
-  const { map, posterior, feasibility, incumbents, region } = model;
-  const everything = [...incumbents, ...pending];
-  const means = predictMeans(posterior, featuresOf(map, everything), everything.length);
-  const order = everything.map((_, i) => i).sort((a, b) => (means[a] as number) - (means[b] as number) || a - b);
+  const order = standing.map((_, i) => i).sort((a, b) => (standing[a] as Standing).mean - (standing[b] as Standing).mean || a - b);
   // The best posterior mean, not the best observation: a lucky noisy result is not an incumbent.
-  const incumbent = means[order[0] as number] as number;
+  const incumbent = (standing[order[0] as number] as Standing).mean;
   const acquisition: Acquisition = (mean, variance) => {
     const deviation = Math.sqrt(variance);
     return Math.log(deviation) + logExpectedImprovement((incumbent - mean) / deviation);
   };
   const isCountable = compiled.cardinality !== Number.POSITIVE_INFINITY;
-  const anchors = order.slice(0, ANCHORS).map((i) => everything[i] as Codes);
-  const found = hunt({
+  const anchors = order.slice(0, ANCHORS).map((i) => (standing[i] as Standing).codes);
+  return {
     compiled,
     posterior,
     acquisition,
@@ -203,8 +194,7 @@ function nextPoint(task: Proposal, model: Model, pending: readonly Codes[], inde
     seed: task.seed,
     index,
     globalPoints: GLOBAL_POINTS,
-  });
-  return firstNew(task, found);
+  };
 }
 
 function firstNew({ compiled, tried, candidates, origin }: Proposal, found: readonly Found[]): Suggestion | undefined {
