@@ -70,6 +70,7 @@ describe('the endpoint file', () => {
       change('nodes_per_block: 1', 'nodes_per_block: 2').replace(/launcher:[\s\S]*?--ppn 1\n/, ''),
       /first of 2 nodes only/,
     ],
+    ['more workers than cores', change('cpus_per_node: 64', 'cpus_per_node: 8'), /12 workers need more than the 8 cores .*Lower it to 8/],
     ['no account', change(/account:.*/, ''), /account: is missing/],
     ['a queue on a local endpoint', change('scheduler: pbs', 'scheduler: local'), /queue: .*no meaning/],
     ['scheduler options that are no directives', change('"#PBS -l filesystems=home:flare"', '-l filesystems=home'), /begin with #PBS/],

@@ -44,6 +44,7 @@ function template(settings: EndpointSettings): string {
       type: 'GlobusComputeEngine',
       max_retries_on_system_failure: settings.max_retries_on_system_failure,
       max_workers_per_node: option('max_workers_per_node', settings.max_workers_per_node),
+      cores_per_worker: settings.cores_per_worker,
       prefetch_capacity: settings.prefetch_capacity,
       available_accelerators: settings.available_accelerators,
       heartbeat_period: settings.heartbeat_period,

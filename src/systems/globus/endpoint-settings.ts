@@ -31,6 +31,8 @@ const shape = strict({
   min_blocks: count.default(0),
   max_blocks: z.int().positive().default(1),
   max_workers_per_node: z.int().positive(),
+  /** The engine starts no more workers than a node has cores for; its default is 1. */
+  cores_per_worker: z.number().positive().optional(),
   /** A number of devices, or their names: "0.0" … "5.1" for the tiles of Aurora. */
   available_accelerators: z.union([z.int().positive(), z.array(z.string().min(1)).min(1)]).optional(),
   prefetch_capacity: count.default(0),
@@ -64,6 +66,14 @@ export const endpointSettings = shape.superRefine((settings, context) => {
       'max_workers_per_node',
       `${settings.max_workers_per_node} workers cannot share ${accelerators} accelerators: the endpoint would start only ${accelerators}`,
       `Lower it to ${accelerators}.`,
+    );
+  }
+  const fitting = Math.floor((settings.cpus_per_node ?? Number.POSITIVE_INFINITY) / (settings.cores_per_worker ?? 1));
+  if (settings.max_workers_per_node > fitting) {
+    refuse(
+      'max_workers_per_node',
+      `${settings.max_workers_per_node} workers need more than the ${settings.cpus_per_node} cores of a node: the endpoint would start only ${fitting}`,
+      `Lower it to ${fitting}, or set cores_per_worker below 1.`,
     );
   }
   if (settings.init_blocks > maxBlocks) refuse('init_blocks', `is above max_blocks ${maxBlocks}`, 'Lower it.');
