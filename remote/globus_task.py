@@ -489,21 +489,6 @@ def beats(folder: str) -> Dict[str, Any]:
     return found
 
 
-def logs(request: Json) -> Json:
-    """Ends of an attempt's log files and of its agent's log."""
-    folder = request["directory"]
-    texts = {}
-    for path in request["paths"]:
-        try:
-            with open(within(folder, path), "rb") as stream:
-                stream.seek(0, os.SEEK_END)
-                stream.seek(max(0, stream.tell() - int(request["bytes"])))
-                texts[path] = stream.read().decode("utf-8", "replace")
-        except OSError:
-            continue
-    return {"texts": texts}
-
-
 def shell(request: Json) -> Json:
     """A POSIX shell script with arguments and input, for `holdfast deploy`. Its output is cut at a limit, its process group ended after its time."""
     words = ["/bin/sh", "-c", request["script"], "holdfast", *(request.get("args") or [])]
@@ -575,7 +560,6 @@ OPERATIONS = {
     "collect": collect,
     "fetch": fetch,
     "alive": alive,
-    "logs": logs,
     "shell": shell,
     "put": put,
     "describe": describe,

@@ -1,14 +1,12 @@
 import { copyFile, mkdir, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { FileReference } from '../domain/trial.ts';
-import { loadProfile } from '../spec/load-profile.ts';
-import { openShell } from '../ssh/open-shell.ts';
-import type { RemoteShell } from '../ssh/transport.ts';
 import { columns } from '../view/format.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
 import { printFile } from './log-files.ts';
 import { sizeText } from './size-text.ts';
+import { systemShell } from './system-shell.ts';
 import { type TrialFile, trialFile } from './trial-commands.ts';
 
 export interface GetOptions extends CommonOptions {
@@ -138,7 +136,7 @@ async function fetchFile(
     throw new CliError('failed', 'HF-NO-FILE', `Trial ${trial.number} of ${trial.campaign} has no file ${file}. There is: ${known}.`);
   }
   const recorded = entries.find((entry) => entry.path === file);
-  const shell = await shellOf(system.name, system.settings, io);
+  const shell = await systemShell(system.name, system.settings, io);
   try {
     await shell.download(`${trial.remoteFolder}/${file}`, into, {
       maxBytes,
@@ -148,13 +146,4 @@ async function fetchFile(
   } finally {
     await shell.close();
   }
-}
-
-async function shellOf(system: string, settings: Readonly<Record<string, unknown>>, io: CliIo): Promise<RemoteShell> {
-  const profile = loadProfile(system, { env: io.env });
-  if (profile.kind === 'pbs') return openShell(profile.name, profile.ssh, { ...process.env, ...io.env }).shell;
-  const { openTaskShell } = await import('../systems/globus/open-task-shell.ts');
-  const endpoint =
-    typeof settings.endpointId === 'string' ? settings.endpointId : profile.kind === 'globus_compute' ? profile.endpointId : undefined;
-  return openTaskShell(profile.name, endpoint, io.env);
 }

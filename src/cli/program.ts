@@ -169,6 +169,7 @@ function lookAt(add: Add, io: CliIo): void {
   )
     .option('-f, --follow', 'go on as it grows, until the trial ends')
     .option('--stderr', 'stderr instead of stdout')
+    .option('--all', 'all that was written about it, fetched from where it ran: training, agent, batch job, endpoint')
     .option('-n, --lines <n>', 'only the last lines', positive)
     .option('-a, --attempt <n>', 'an earlier attempt', positive);
   add(

@@ -21,7 +21,8 @@ export interface TrialFile {
   readonly number: number;
   readonly view: TrialView;
   readonly description: CampaignDescription;
-  /** The attempt's folder on this computer and on the system, once the launch folder is made. */
+  /** The attempt's folder below the launch folder, on this computer and on the system, once the launch folder is made. */
+  readonly directory?: string;
   readonly folder?: string;
   readonly remoteFolder?: string;
 }
@@ -45,6 +46,7 @@ export async function trialFile(client: Client, first: string, second: string | 
     number,
     view,
     description,
+    directory,
     folder: path.join(launch.localDirectory, directory),
     remoteFolder: path.posix.join(launch.directory, directory),
   };
@@ -53,6 +55,8 @@ export async function trialFile(client: Client, first: string, second: string | 
 export interface LogsOptions extends CommonOptions {
   readonly follow?: boolean;
   readonly stderr?: boolean;
+  /** Everything that has something to say about it, from where it ran. */
+  readonly all?: boolean;
   readonly lines?: number;
   readonly attempt?: number;
 }
@@ -60,6 +64,7 @@ export interface LogsOptions extends CommonOptions {
 /** `holdfast logs TRIAL [-f] [--stderr]`: the training's own words. Files of a remote system are here once the trial has ended. */
 export function logs(first: string, second: string | undefined, options: LogsOptions, io: CliIo): Promise<Exit> {
   return withClient<Exit>(async (client) => {
+    if (options.all === true) return (await import('./trial-logs.ts')).allLogs(client, [first, second], options, io);
     const trial = await trialFile(client, first, second, options.attempt);
     const name = options.stderr === true ? 'stderr.log' : 'stdout.log';
     const file = trial.folder === undefined ? undefined : path.join(trial.folder, name);

@@ -1,10 +1,12 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { wakeGlobusSystems } from '../../src/cli/wake-globus.ts';
 import { DriverError } from '../../src/systems/driver.ts';
 import type { CampaignResult } from '../../workflows/messages.ts';
 import { systemQuery, trialsQuery } from '../../workflows/messages.ts';
+import { cli, startCli } from '../support/cli.ts';
 import { type Engine, eventually, startEngine } from '../support/engine.ts';
 import { type Rig, startRig } from '../support/globus-rig.ts';
 import { HAS_GLOBUS_PYTHON } from '../support/globus-sdk-child.ts';
@@ -14,8 +16,11 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a campaign on Globus Compute', () => {
   let rig: Rig;
   let isLoggedIn = true;
   const address = process.env.TEMPORAL_ADDRESS;
+  /** The endpoint's own folder on its machine. */
+  const endpointHome = mkdtempSync(path.join(tmpdir(), 'holdfast-endpoint-'));
 
   beforeAll(async () => {
+    process.env.GLOBUS_COMPUTE_USER_DIR = endpointHome;
     [engine, rig] = await Promise.all([startEngine(), startRig()]);
     process.env.TEMPORAL_ADDRESS = engine.server.address;
     const needsLogin = () =>
@@ -34,6 +39,8 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a campaign on Globus Compute', () => {
     else process.env.TEMPORAL_ADDRESS = address;
     await engine?.close();
     await rig?.end();
+    delete process.env.GLOBUS_COMPUTE_USER_DIR;
+    rmSync(endpointHome, { recursive: true, force: true });
   });
 
   /** The guide's own blocks (section 4), with the endpoint's id put in. */
@@ -139,6 +146,61 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a campaign on Globus Compute', () => {
     });
     await expect(unlucky).rejects.toMatchObject({ cause: { type: 'NoTrialCompleted', message: expect.stringContaining('WorkerLost') } });
     expect(submissions() - before).toBe(3);
+  });
+
+  it('whose trial fails tells it all by holdfast logs --all: training, agent, batch job and endpoint, fetched by a task', {
+    timeout: 120_000,
+  }, async () => {
+    const failing = {
+      x: { type: 'float', min: 0, max: 1 },
+      exit: { type: 'constant', value: 3 },
+      noise: { type: 'constant', value: 10 },
+    };
+    await expect(engine.run(source('failing', { search_space: failing, budget: { trials: 1 } }), 'failing-1')).rejects.toThrow();
+    for (const [file, text] of [
+      ['rig/endpoint.json', `{"endpoint_id": "${rig.endpoint.id}"}`],
+      ['rig/endpoint.log', 'core process\n'],
+      [`uep.${rig.endpoint.id}.x/endpoint.log`, 'ERROR qsub: no\n'],
+      [`uep.${rig.endpoint.id}.x/submit_scripts/parsl.1.submit.stderr`, 'module: command not found\n'],
+      ['other/endpoint.json', '{"endpoint_id": "0e0e0e0e-1111-4222-8333-444444444444"}'],
+      ['other/endpoint.log', 'of somebody else\n'],
+    ] as const) {
+      mkdirSync(path.dirname(path.join(endpointHome, file)), { recursive: true });
+      writeFileSync(path.join(endpointHome, file), text);
+    }
+    rig.service.clients.set('client', 'secret');
+    const env = {
+      GLOBUS_SDK_ENVIRONMENT: 'local',
+      GLOBUS_SDK_SERVICE_URL_COMPUTE: rig.service.url,
+      GLOBUS_SDK_SERVICE_URL_AUTH: rig.service.url,
+      GLOBUS_COMPUTE_USER_DIR: path.join(rig.folder, 'user'),
+      XDG_STATE_HOME: path.join(rig.folder, 'xdg'),
+      HOLDFAST_GLOBUS_AUTH: 'confidential_client',
+      GLOBUS_COMPUTE_CLIENT_ID: 'client',
+      GLOBUS_COMPUTE_CLIENT_SECRET: 'secret',
+    };
+    const { exit, out, err } = await startCli(['logs', 'failing-1', '1', '--all'], { env }).end();
+    expect(exit, err).toBe(0);
+    const sections = out.split(/^==> (.*) <==$/m).slice(1);
+    const logs = Object.fromEntries(
+      Array.from({ length: sections.length / 2 }, (_, index) => [sections[2 * index], sections[2 * index + 1]]),
+    ) as Record<string, string>;
+    const said = (end: string) => Object.entries(logs).find(([file]) => file.endsWith(end))?.[1];
+    expect(said('/attempt-2/stderr.log')).toContain('it goes wrong');
+    expect(said('/attempt-2/stdout.log')).toContain('xxxxxxxxxx');
+    expect(said('/one-trial-0001.2/agent.log')).toContain('trial-0001.2');
+    expect(said('rig/endpoint.log')).toContain('core process');
+    expect(said('.x/endpoint.log')).toContain('qsub: no');
+    expect(said('parsl.1.submit.stderr')).toContain('module: command not found');
+    expect(out).not.toContain('of somebody else');
+    // Without a login: the copies on this computer, and what to do.
+    const without = await startCli(['logs', 'failing-1', '1', '--all'], { env: { ...env, GLOBUS_COMPUTE_CLIENT_SECRET: '' } }).end();
+    expect(without).toMatchObject({
+      exit: 1,
+      out: expect.stringContaining('it goes wrong'),
+      err: expect.stringContaining('GLOBUS_COMPUTE_CLIENT_SECRET'),
+    });
+    expect(await cli('logs', 'failing-1', '99', '--all')).toMatchObject({ exit: 2, err: expect.stringContaining('has no trial 99') });
   });
 
   it('that is cancelled leaves nothing running on the endpoint', { timeout: 180_000 }, async () => {

@@ -28,6 +28,8 @@ for step in range(1, 1 + int(params.get("steps", 1))):
         stream.write(json.dumps({"epoch": step, "score": params["x"] * step}) + "\\n")
     time.sleep(float(params.get("seconds", 0)))
 json.dump({"score": params["x"]}, open(os.path.join(out, "results.json"), "w"))
+if params.get("exit"):
+    print("it goes wrong", file=sys.stderr)
 sys.exit(int(params.get("exit", 0)))
 `;
 

@@ -79,8 +79,6 @@ export const lookAnswer = z.looseObject({ found: z.record(z.string(), z.unknown(
 export const stopAnswer = z.looseObject({ ended: z.array(z.string()) });
 export const fetchAnswer = z.looseObject({ pieces: z.array(z.string().nullable()) });
 export const aliveAnswer = z.looseObject({ alive: z.array(z.string()) });
-/** Last bytes of files, those that are there. */
-export const logsAnswer = z.looseObject({ texts: z.record(z.string(), z.string()) });
 export const shellAnswer = z.looseObject({
   code: z.int().nullable(),
   stdout: z.string(),

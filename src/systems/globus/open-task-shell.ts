@@ -9,9 +9,9 @@ import { createTaskShell } from './task-shell.ts';
 
 /**
  * A shell on the endpoint of a Globus Compute profile. The endpoint is the profile's own or HOLDFAST_ENDPOINT_ID, the login method
- * HOLDFAST_GLOBUS_AUTH (native_client when absent). Throws DriverError refused when no endpoint is named.
+ * HOLDFAST_GLOBUS_AUTH (native_client when absent). A command may wait `queueSeconds` for a worker. Throws DriverError refused when no endpoint is named.
  */
-export function openTaskShell(system: string, endpointId: string | undefined, env: Environment): RemoteShell {
+export function openTaskShell(system: string, endpointId: string | undefined, env: Environment, queueSeconds = 7_200): RemoteShell {
   const id = endpointId ?? env.HOLDFAST_ENDPOINT_ID;
   if (!id)
     throw new DriverError(
@@ -21,5 +21,5 @@ export function openTaskShell(system: string, endpointId: string | undefined, en
     );
   const method = AUTH_METHODS.find((name) => name === env.HOLDFAST_GLOBUS_AUTH) ?? 'native_client';
   const stateDirectory = join(env.XDG_STATE_HOME || tmpdir(), `holdfast-deploy-${process.getuid?.() ?? ''}`);
-  return createTaskShell(connect({ stateDirectory, processEnv: env }).target(id, method), { pollSeconds: 5, queueSeconds: 7_200 });
+  return createTaskShell(connect({ stateDirectory, processEnv: env }).target(id, method), { pollSeconds: 5, queueSeconds });
 }
