@@ -6,6 +6,7 @@ import type { AskTellCommandOptions } from './ask-tell.ts';
 import type { DataOptions } from './data.ts';
 import type { DeployOptions } from './deploy.ts';
 import type { DiagnosisKind, DiagOptions } from './diag.ts';
+import type { DiagSystemOptions } from './diag-system.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import type { HealthOptions } from './health.ts';
 import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
@@ -108,12 +109,15 @@ export function siteCommands(root: Command, add: Add, io: CliIo): void {
     .requiredOption('--from <system:folder>', 'the launch folder; `local:FOLDER` is on this computer')
     .option('-o, --out <folder>', 'write them there');
   add(
-    'diag <kind>',
-    'real tasks on a Globus Compute endpoint: connectivity, torch, parallel, training, aurora, comprehensive; `inference`: the language model of a campaign',
-    async (kind: string, options: DiagCommand) => diagnose(kind, options, io),
+    'diag <what>',
+    'a PBS system: what a training finds on one of its nodes, by one short job; with -e real tasks on a Globus Compute endpoint: connectivity, torch, parallel, training, aurora, comprehensive; `inference`: the language model of a campaign',
+    async (what: string, options: DiagCommand) => diagnose(what, options, io),
   )
-    .option('-e, --endpoint-id <uuid>', 'the endpoint; not for `inference`')
+    .option('-e, --endpoint-id <uuid>', 'the endpoint')
     .option('-c, --config <file>', 'with `inference`: the campaign file with its llm block')
+    .option('--account <name>', 'PBS: allocation that pays for the job')
+    .option('--queue <name>', "PBS: instead of the profile's default queue")
+    .option('--walltime <time>', 'PBS: of the job (10m)')
     .option('--auth <method>', 'native_client, confidential_client or client_credentials')
     .option('-n, --num-jobs <n>', 'trainings', positive)
     .option('--epochs <n>', 'epochs of each', positive)
@@ -169,21 +173,24 @@ async function login(system: string, options: LoginCommand, io: CliIo): Promise<
   return state.kind === 'ready' || options.logout === true ? 'ok' : 'needsLogin';
 }
 
-interface DiagCommand extends Omit<DiagOptions, 'endpointId'>, CommonOptions {
+interface DiagCommand extends Omit<DiagOptions, 'endpointId'>, DiagSystemOptions {
   readonly endpointId?: string;
   readonly config?: string;
 }
 
-async function diagnose(kind: string, { endpointId, config, ...options }: DiagCommand, io: CliIo): Promise<Exit> {
-  if (kind === 'inference') {
+async function diagnose(what: string, { endpointId, config, ...options }: DiagCommand, io: CliIo): Promise<Exit> {
+  if (what === 'inference') {
     if (config === undefined) throw new CliError('usage', 'HF-USAGE', 'diag inference needs the campaign file: -c FILE.');
     return (await import('./diag-inference.ts')).diagInference({ ...options, config }, io);
   }
   const { DIAGNOSES, diag } = await import('./diag.ts');
-  const known = DIAGNOSES.find((name): name is DiagnosisKind => name === kind);
-  if (known === undefined)
-    throw new CliError('usage', 'HF-USAGE', `diag ${kind} is not known. ${suggest(kind, [...DIAGNOSES, 'inference'])}`);
-  if (endpointId === undefined)
-    throw new CliError('usage', 'HF-USAGE', `diag ${kind} needs the endpoint: -e UUID. \`holdfast endpoint show NAME\` prints it.`);
-  return diag(known, { ...options, endpointId }, io);
+  const kind = DIAGNOSES.find((name): name is DiagnosisKind => name === what);
+  if (kind !== undefined && endpointId !== undefined) return diag(kind, { ...options, endpointId }, io);
+  // Without an endpoint `aurora` is the PBS system of that name.
+  const { profileFolders, profileNames } = await import('../spec/load-profile.ts');
+  const systems = profileNames(profileFolders(process.cwd()));
+  if (what.includes('/') || systems.includes(what)) return (await import('./diag-system.ts')).diagSystem(what, options, io);
+  if (kind === undefined)
+    throw new CliError('usage', 'HF-USAGE', `diag ${what} is not known. ${suggest(what, [...DIAGNOSES, 'inference', ...systems])}`);
+  throw new CliError('usage', 'HF-USAGE', `diag ${kind} needs the endpoint: -e UUID. \`holdfast endpoint show NAME\` prints it.`);
 }

@@ -108,6 +108,35 @@ describe('a campaign on PBS', () => {
     expect(pbs.events().filter((event) => event.event === 'submit')).toHaveLength(1);
   });
 
+  it('brings both outputs of a training back as they are there, and leaves what is too large on the system', async () => {
+    const small = createPbsDriver({
+      name: 'standin',
+      profile: standInProfile(),
+      shell: standInShell(pbs),
+      timing: QUICK,
+      maxFileBytes: 100_000,
+    });
+    const command = [
+      'sh',
+      '-c',
+      'echo out; echo err >&2; head -c 200000 /dev/zero >"$HOLDFAST_OUT/large.bin"; printf \'{"loss": 1}\' >"$HOLDFAST_OUT/results.json"',
+    ];
+    const prepared = await driver.prepareLaunch(planOf(pbs, { command }), () => undefined);
+    await driver.send([{ kind: 'offer', campaign: 'camp-1', offer: offer('camp-1', 1, 0.5) }]);
+    await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    const { ended } = await watch(({ ended }) => ended.size === 1, ['camp-1.p1']);
+    const record = ended.get('trial-0001.1') as DoneRecord;
+    await small.collect('camp-1', record, prepared.localDirectory);
+    const here = (name: string) => join(prepared.localDirectory, record.directory, name);
+    expect([readFileSync(here('stdout.log'), 'utf8'), readFileSync(here('stderr.log'), 'utf8')]).toEqual(['out\n', 'err\n']);
+    expect(existsSync(here('results.json'))).toBe(true);
+    expect(existsSync(here('large.bin'))).toBe(false);
+    expect(record.files.find(({ path }) => path === 'large.bin')).toMatchObject({
+      size: 200_000,
+      sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+    });
+  });
+
   it('starts one agent on each node of a pilot and each slot has its own environment', async () => {
     const plan = planOf(pbs, {
       settings: { nodes: 2 },
