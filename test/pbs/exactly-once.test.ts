@@ -17,7 +17,7 @@ describe('submit, cancel, poll and collect under faults', () => {
       progress: (count) => process.env.HOLDFAST_REPORT && writeFileSync(`${process.env.HOLDFAST_REPORT}.progress`, `${count}\n`),
     });
     if (process.env.HOLDFAST_REPORT) writeFileSync(process.env.HOLDFAST_REPORT, `${JSON.stringify(report, null, 1)}\n`);
-    expect(report).toMatchObject({ doubleRuns: [], doubleTrials: [], lost: [], falseEnds: [], emptyDeletes: 0 });
+    expect(report).toMatchObject({ doubleRuns: [], doubleTrials: [], doubleJobs: [], lost: [], falseEnds: [], emptyDeletes: 0 });
     expect(report.injections).toBeGreaterThanOrEqual(INJECTIONS);
   });
 });
