@@ -13,7 +13,7 @@ import os
 import platform
 import socket
 import sys
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Callable, Dict
 
 SLOT_VARIABLES = ("ZE_AFFINITY_MASK", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
 TOLERANCE = 1e-3
@@ -30,8 +30,8 @@ class Doubtful(Exception):
 class Node:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.torch = None  # type: Any
-        self.device = None  # type: Any
+        self.torch = None
+        self.device = None
 
     def environment(self) -> str:
         slot = ["{}={}".format(name, os.environ[name]) for name in SLOT_VARIABLES if name in os.environ]
@@ -142,7 +142,7 @@ def main() -> None:
         ("ipex", node.ipex),
         ("devices", node.devices),
         ("tensor", node.tensor),
-    ]  # type: List[Tuple[str, Callable[[], str]]]
+    ]
     if node.options.data_dir:
         checks.append(("data", node.data))
     found = [run(name, check) for name, check in checks]
