@@ -35,7 +35,11 @@ function checkPbs(profile: PbsProfile): Problem[] {
     if (from >= until)
       problems.push({ path: ['maintenance', 'windows', index], what: 'ends before it begins', next: 'Swap from and until?' });
   });
-  const { cpus, perNode } = profile.slots;
+  const { cpus, perNode, perDevice, env } = profile.slots;
+  if (perDevice !== undefined && !Object.values(env).some((value) => value.includes('{device}'))) {
+    const next = 'Name the device, for example {CUDA_VISIBLE_DEVICES: "{device}"} in slots.env.';
+    problems.push({ path: ['slots', 'per_device'], what: 'has no effect: no variable of slots.env has {device}', next });
+  }
   if (cpus !== undefined && cpus.length !== perNode) {
     problems.push({ path: ['slots', 'cpus'], what: `has ${cpus.length} lists for ${perNode} slots`, next: 'Give one list per slot.' });
   }

@@ -32,7 +32,10 @@ const queue = section({
 /** What each slot of a node gets; `{slot}` in a value is the slot's number from 0. */
 const slots = section({
   per_node: positiveInteger().meta({ description: 'Trials at once on one node (GPU tiles)' }),
-  env: environment().default({}),
+  per_device: positiveInteger()
+    .exactOptional()
+    .meta({ description: 'Slots that share one device, 1 when absent: {device} in env is the slot divided by it' }),
+  env: environment().default({}).meta({ description: 'Environment of one slot; {slot} counts slots of a node from 0, {device} devices' }),
   cpus: z.array(text()).exactOptional().meta({ description: 'CPU list per slot, like 1-8; as many as slots' }),
 });
 
@@ -137,10 +140,12 @@ export interface SlotResources {
   readonly cpus?: string;
 }
 
-/** Resources of every slot of one node, in the order of slots; `{slot}` is filled in. */
+/** Resources of every slot of one node, in the order of slots; `{slot}` and `{device}` are filled in. Slots that follow each other share a device. */
 export function slotResources(slots: PbsProfile['slots']): SlotResources[] {
   return Array.from({ length: slots.perNode }, (_, slot) => {
-    const env = Object.fromEntries(Object.entries(slots.env).map(([name, value]) => [name, value.replaceAll('{slot}', String(slot))]));
+    const device = Math.floor(slot / (slots.perDevice ?? 1));
+    const fill = (value: string) => value.replaceAll('{slot}', String(slot)).replaceAll('{device}', String(device));
+    const env = Object.fromEntries(Object.entries(slots.env).map(([name, value]) => [name, fill(value)]));
     const cpus = slots.cpus?.[slot];
     return cpus === undefined ? { env } : { env, cpus };
   });

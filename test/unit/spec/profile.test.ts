@@ -70,6 +70,13 @@ describe('the profiles that ship', () => {
     expect(cores).not.toContain(52);
   });
 
+  it('polaris gives each of 4 slots its own GPU; a profile of one’s own lets two trials share each', () => {
+    expect(slotResources(pbs('polaris').slots).map((slot) => slot.env.CUDA_VISIBLE_DEVICES)).toEqual(['0', '1', '2', '3']);
+    const shared = slotResources({ perNode: 8, perDevice: 2, env: { CUDA_VISIBLE_DEVICES: '{device}', NAME: 'slot {slot}' } });
+    expect(shared.map((slot) => slot.env.CUDA_VISIBLE_DEVICES)).toEqual(['0', '0', '1', '1', '2', '2', '3', '3']);
+    expect(shared[5]?.env.NAME).toBe('slot 5');
+  });
+
   it('hold no account, no user and no personal path', () => {
     for (const name of files)
       expect(readFileSync(`config/systems/${name}.yaml`, 'utf8')).not.toMatch(/\/(home|Users|projects)\/[a-z]|^\s*user:/m);
@@ -93,6 +100,16 @@ describe('a profile that extends another', () => {
     expect(profile.ssh).toMatchObject({ host: 'aurora.alcf.anl.gov', user: 'someone', transport: 'openssh' });
     expect([profile.defaultQueue, profile.setup, profile.source]).toEqual(['capacity', ['module load mine'], ['me']]);
     expect(profile.queues).toEqual(pbs('aurora').queues);
+  });
+
+  it('lets trials share a GPU as docs/campaign-file.md shows it', () => {
+    const [, snippet = ''] =
+      /```yaml\n# config\/systems\/polaris-two\.yaml\n([\s\S]*?)```/.exec(readFileSync('docs/campaign-file.md', 'utf8')) ?? [];
+    const profile = loadProfile('polaris-two', { folders: [folderWith('polaris-two', snippet), 'config/systems'], env: {} });
+    if (profile.kind !== 'pbs') throw new Error('not pbs');
+    const slots = slotResources(profile.slots);
+    expect(slots.map((slot) => slot.env.CUDA_VISIBLE_DEVICES)).toEqual(['0', '0', '1', '1', '2', '2', '3', '3']);
+    expect(new Set(slots.map((slot) => slot.cpus)).size).toBe(8);
   });
 
   it('may have the name of the one that ships', () => {
@@ -161,6 +178,11 @@ describe('a wrong profile', () => {
       'too few CPU lists',
       PBS.replace('per_node: 2', 'per_node: 2, cpus: ["0-3"]'),
       'slots.cpus: has 1 lists for 2 slots (mine.yaml:7:22). Give one list per slot.',
+    ],
+    [
+      'shared devices that no variable names',
+      PBS.replace('per_node: 2', 'per_node: 2, per_device: 2'),
+      'slots.per_device: has no effect: no variable of slots.env has {device} (mine.yaml:7:34). Name the device, for example {CUDA_VISIBLE_DEVICES: "{device}"} in slots.env.',
     ],
     [
       'an unknown way to connect',
