@@ -13,7 +13,7 @@ import { GLOBUS_PYTHON, HAS_GLOBUS_PYTHON } from '../support/globus-sdk-child.ts
 
 const guide = readFileSync(join(packageRoot(), 'docs/guides/globus-compute.md'), 'utf8');
 const commands = [...guide.matchAll(/^```console\n([\s\S]*?)^```/gm)].flatMap((block) => (block[1] ?? '').trim().split('\n'));
-const campaign = /^```yaml\n([\s\S]*?)^```/m.exec(guide)?.[1] ?? '';
+const [campaign = '', three = ''] = [...guide.matchAll(/^```yaml\n([\s\S]*?)^```/gm)].map((block) => block[1] ?? '');
 
 /**
  * The real program but for start, stop and restart, which need the service's message broker: those leave behind what the real ones leave in the folder.
@@ -66,10 +66,12 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('the guide docs/guides/globus-compute.md', (
       'globus_endpoint.yaml',
       `${readFileSync(join(packageRoot(), 'config/globus_endpoint.yaml'), 'utf8')}contact_email: somebody@example.org\n`,
     );
-    writeFileSync(
-      'config.yaml',
-      campaign.replace('your-endpoint-id-here', rig.endpoint.id).replace('/lus/flare/projects/your-project', join(folder, 'lus')),
-    );
+    const config = campaign
+      .replace('your-endpoint-id-here', rig.endpoint.id)
+      .replace('/lus/flare/projects/your-project', join(folder, 'lus'));
+    writeFileSync('config.yaml', config);
+    // The keys of the second block stand instead of the first one's.
+    writeFileSync('three.yaml', `${config.replace(/^(name|budget): .*\n/gm, '')}${three}`);
   });
   afterAll(async () => {
     process.chdir(here);
@@ -127,7 +129,10 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('the guide docs/guides/globus-compute.md', (
     if (line.includes('endpoint list')) expect(out).toMatch(/^running\s+[0-9a-f-]{36}\s+aurora-training$/m);
     if (line.includes('endpoint status')) expect(out).toContain(`${rig.endpoint.id} online`);
     if (line.includes('diag connectivity')) expect(out).toContain('Hello from');
-    if (line.includes('diag training')) expect(out).toMatch(/PASS training: 5 of 5/);
-    if (line.includes('holdfast run')) expect(out).toMatch(/4\/4/);
+    if (line.includes('diag training')) expect(out).toMatch(/PASS training: (1 of 1|5 of 5) trainings completed/);
+    if (line.includes('holdfast run config')) expect(out).toMatch(/4\/4/);
+    if (line.includes('holdfast run three')) expect(out).toMatch(/3\/3/);
+    if (line.includes('holdfast trials')) for (const rate of [/\b0\.01\b/, /\b0\.001\b/, /\b(0\.0001|1e-4)\b/]) expect(out).toMatch(rate);
+    if (line.includes('holdfast logs')) expect(out).toMatch(/^==> .*agent\.log <==$/m);
   });
 });
