@@ -73,8 +73,10 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a Globus Compute system', () => {
     expect(record.files.map((file) => file.path)).toContain('results.json');
   });
 
-  it('a training with 3 MB of output ends with a small result, and its log is fetched whole', async () => {
-    const orders: SystemOrder[] = [{ kind: 'offer', campaign: 'first', offer: offer('first', 20, { x: 0.1, noise: 3_000_000, steps: 1 }) }];
+  it('a training with 50 MB of output ends with a small result, and its log is fetched whole', async () => {
+    const orders: SystemOrder[] = [
+      { kind: 'offer', campaign: 'first', offer: offer('first', 20, { x: 0.1, noise: 50_000_000, steps: 1 }) },
+    ];
     await rig.driver.send(orders);
     const [record] = await lookUntil(
       () => rig.driver,
@@ -84,8 +86,15 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a Globus Compute system', () => {
     const task = [...rig.service.tasks.values()].find((candidate) => candidate.result?.includes('trial-0020.1'));
     expect(task?.result?.length).toBeLessThan(200_000);
     await rig.driver.collect('first', record, join(rig.folder, 'results', 'launch-first'));
-    const log = readFileSync(join(rig.folder, 'results', 'launch-first', record.directory, 'stdout.log'));
-    expect(log.length).toBeGreaterThan(2_999_999);
+    const here = (name: string) => join(rig.folder, 'results', 'launch-first', record.directory, name);
+    const logs = record.files.filter(({ path }) => path.startsWith('stdout.log'));
+    for (const { path, sha256 } of logs)
+      expect(
+        createHash('sha256')
+          .update(readFileSync(here(path)))
+          .digest('hex'),
+      ).toBe(sha256);
+    expect(logs.reduce((sum, { size }) => sum + size, 0)).toBe(50_000_001);
   });
 
   it('a failing training is failed with its exit code, and nothing is run again by the driver', async () => {

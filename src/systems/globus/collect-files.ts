@@ -7,7 +7,7 @@ import type { DoneRecord } from '../../domain/spool.ts';
 import { DriverError } from '../driver.ts';
 import { fetchAnswer } from './answers.ts';
 import { type ControlOptions, control, type TaskTarget } from './control-tasks.ts';
-import { COLLECT_BYTES } from './options.ts';
+import { COLLECT_BYTES, COLLECT_LOG_BYTES } from './options.ts';
 import { localPath } from './watch-trials.ts';
 
 /** Bytes of one piece of a file; a task's result may have 10 MiB of text. */
@@ -15,7 +15,7 @@ const PIECE_BYTES = 4_000_000;
 
 /**
  * Brings an ended attempt's files to this computer, checked by sha256: those that came with the end are there already, the rest is read by tasks in
- * pieces. Files above COLLECT_BYTES stay on the endpoint (checkpoints). A file that changed or vanished there since its record is left out.
+ * pieces. Larger ones stay on the endpoint (checkpoints). A file that changed or vanished there since its record is left out.
  */
 export async function collectFiles(
   target: TaskTarget,
@@ -26,9 +26,13 @@ export async function collectFiles(
 ): Promise<void> {
   for (const file of record.files) {
     const path = localPath(localDirectory, record, file.path);
-    if (path === undefined || file.size > COLLECT_BYTES || (await isThere(path, file.size, file.sha256))) continue;
+    if (path === undefined || file.size > largest(file.path) || (await isThere(path, file.size, file.sha256))) continue;
     await fetchFile(target, directory, join(record.directory, file.path), file.size, file.sha256, path, options);
   }
+}
+
+function largest(path: string): number {
+  return /\.log(\.1)?$/.test(path) ? COLLECT_LOG_BYTES : COLLECT_BYTES;
 }
 
 async function fetchFile(

@@ -75,8 +75,9 @@ export const DEFAULT_TIMES: DriverTimes = {
 };
 /** Bytes of an attempt's files that travel with its end (compressed, base64). */
 export const INLINE_BYTES = 60_000;
-/** Larger files stay on the endpoint. */
+/** Larger files stay on the endpoint; logs, which compress well, come as long as they are not rotated later than by default (limits.log_bytes). */
 export const COLLECT_BYTES = 32_000_000;
+export const COLLECT_LOG_BYTES = 52_000_000;
 
 const settingsSchema = z.object({
   endpointId: z.uuid(),

@@ -1,0 +1,54 @@
+"""The one function that a Globus Compute worker executes: source text in an empty namespace, nothing beside it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[2] / "remote" / "globus_task.py"
+
+# As the worker does (strategy `st`): executed in a namespace of its own, then looked up by name.
+CALL = """
+import json, sys
+namespace = {}
+exec(sys.stdin.read(), namespace)
+print(json.dumps([namespace["holdfast_task"](request) for request in json.loads(sys.argv[1])]))
+"""
+
+
+def call(*requests: dict) -> list[dict]:
+    # -I -S: no PYTHONPATH, no site-packages, not even the current folder.
+    words = [sys.executable, "-I", "-S", "-c", CALL, json.dumps(requests)]
+    done = subprocess.run(words, input=SOURCE.read_text(), capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def test_it_needs_nothing_but_the_standard_library(tmp_path: Path) -> None:
+    hello, probe, shell = call(
+        {"op": "hello", "index": 3},
+        {"op": "probe", "base": str(tmp_path / "base")},
+        {"op": "shell", "script": 'printf %s "$1"', "args": ["a b"], "seconds": 5, "bytes": 100},
+    )
+    assert (hello["message"], hello["index"]) == ("Hello from {}!".format(hello["host"]), 3)
+    assert probe["base"] == str(tmp_path / "base")
+    assert (shell["code"], shell["stdout"]) == (0, "YSBi")
+
+
+def test_it_is_written_in_python_3_6() -> None:
+    ast.parse(SOURCE.read_text(), feature_version=(3, 6))
+
+
+def test_the_first_failing_line_of_worker_init_is_named() -> None:
+    check = {"op": "check", "python": sys.executable, "modules": []}
+    good, bad, loud = call(
+        {**check, "worker_init": "export A=1\nif false; then\n  exit 4\nfi\nfalse || true\n"},
+        {**check, "worker_init": "true\nls /nowhere-at-all\ntrue"},
+        {**check, "worker_init": "true\nexit 4"},
+    )
+    assert good["problems"] == []
+    assert [problem["code"] for problem in bad["problems"]] == ["worker_init"]
+    assert bad["problems"][0]["message"].startswith("line 2 ended with 2: ls /nowhere-at-all (")
+    assert loud["problems"] == [{"code": "worker_init", "message": "it ended with 4: "}]
