@@ -22,7 +22,8 @@ import {
 } from '../../workflows/messages.ts';
 import { systemWorkflowId } from '../domain/ids.ts';
 import type { TrialRow } from '../domain/trial.ts';
-import { CliError, isUnreachable } from './exit-codes.ts';
+import { CliError } from './exit-codes.ts';
+import { isUnreachable } from './told-errors.ts';
 
 /** A worker that has to replay a long history first answers within seconds; without a worker the server itself waits longer. */
 const ANSWER_MILLISECONDS = 10_000;

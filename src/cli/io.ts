@@ -1,6 +1,5 @@
 import { connect } from 'node:net';
 import type { Client } from '@temporalio/client';
-import { connectClient, connectionSettings, TemporalUnreachable } from '../temporal/connection.ts';
 
 /** The outside of every command; tests give their own. */
 export interface CliIo {
@@ -31,6 +30,8 @@ export function print(io: CliIo, options: CommonOptions, json: unknown, text: st
 
 /** Runs `work` with a client of the environment's Temporal server and closes the connection. Throws TemporalUnreachable. */
 export async function withClient<T>(work: (client: Client) => Promise<T>): Promise<T> {
+  // Loaded only here: half of the commands need no server, and Temporal's client takes half a second to load.
+  const { connectClient, connectionSettings, TemporalUnreachable } = await import('../temporal/connection.ts');
   const { address } = connectionSettings();
   const refusal = await refusalOf(address);
   if (refusal !== undefined) throw new TemporalUnreachable(address, refusal);

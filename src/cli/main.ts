@@ -1,11 +1,12 @@
 import { CommanderError } from 'commander';
-import { EXIT_CODES, type Exit, told, withCode } from './exit-codes.ts';
+import { EXIT_CODES, type Exit, withCode } from './exit-codes.ts';
 import { type CliIo, processIo } from './io.ts';
-import { program } from './program.ts';
 
 /** Runs one command line and returns its exit status. Errors are told in words; a stack trace stands only behind a fault of ours, with HOLDFAST_DEBUG=1. */
 export async function main(argv: readonly string[], io: CliIo = processIo()): Promise<number> {
   let exit: Exit = 'ok';
+  // Other programs start ask-tell once a search: it does not wait for Temporal's client and the other commands to load.
+  const { program } = argv[0] === 'ask-tell' ? await import('./ask-tell-command.ts') : await import('./program.ts');
   const command = program(io, (end) => {
     exit = end;
   });
@@ -18,6 +19,7 @@ export async function main(argv: readonly string[], io: CliIo = processIo()): Pr
     await command.parseAsync([...argv], { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODES.ok.status : EXIT_CODES.usage.status;
+    const { told } = await import('./told-errors.ts');
     const problem = told(error);
     if (argv.includes('--json')) {
       io.output.write(

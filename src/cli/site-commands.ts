@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { Option } from 'commander';
 import { suggest } from '../spec/problem.ts';
 import type { AnalyzeOptions } from './analyze.ts';
 import type { AskTellCommandOptions } from './ask-tell.ts';
+import { ASK_TELL, withAskTellOptions } from './ask-tell-command.ts';
 import type { DataOptions } from './data.ts';
 import type { DeployOptions } from './deploy.ts';
 import type { DiagnosisKind, DiagOptions } from './diag.ts';
@@ -93,14 +93,9 @@ export function siteCommands(root: Command, add: Add, io: CliIo): void {
     .option('-o, --out <file>', 'the whole summary as JSON')
     .option('--minimize', 'smaller is better')
     .option('--data <folder>', 'describe this data set as well');
-  add('ask-tell', 'the optimiser alone, JSON lines in and out; needs no server', async (options: AskTellCommandOptions) =>
-    (await import('./ask-tell.ts')).runAskTell(options, io),
-  )
-    .requiredOption('--space <file>', 'a campaign file, or a file that holds a space only')
-    .option('--sampler <name>', 'auto, gp, tpe, cmaes, random, sobol, grid, …')
-    .option('--seed <n>', 'the same seed and lines give the same answers', whole)
-    .addOption(new Option('--direction <way>', 'of every objective, instead of what the file says').choices(['minimize', 'maximize']))
-    .option('--options <json>', 'options of the sampler');
+  withAskTellOptions(
+    add('ask-tell', ASK_TELL, async (options: AskTellCommandOptions) => (await import('./ask-tell.ts')).runAskTell(options, io)),
+  );
   add(
     'recover',
     "a campaign's table and report from its launch folder alone, without its server",
