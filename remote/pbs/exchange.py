@@ -38,6 +38,7 @@ SUBMIT_WAIT_SECONDS = 50
 ANSWER_BYTES = 768 * 1024
 RECORDS_AT_ONCE = 200
 HOLDERS_AT_MOST = 20
+PILOTS_AT_MOST = 1000
 
 
 def file_name(name: str) -> str:
@@ -254,14 +255,20 @@ class Exchange:
         self.settings = settings_of(state, request)
         self.user = self.settings.user
         self.launches = {}  # type: Dict[str, Launch]
+        # Registered, but somebody has removed the folder.
+        self.gone = {}  # type: Dict[str, Launch]
 
     def load(self) -> None:
         folder = os.path.join(self.state, "launches")
         for name in names_in(folder):
             record = read_json(os.path.join(folder, name))
-            if record is not None and os.path.isdir(str(record.get("directory"))):
-                launch = Launch(record)
+            if record is None:
+                continue
+            launch = Launch(record)
+            if os.path.isdir(launch.folder):
                 self.launches[launch.campaign] = launch
+            elif was_removed(launch.folder):
+                self.gone[launch.campaign] = launch
 
     def run(self) -> Json:
         answer = {"version": 1, "host": os.uname().nodename, "user": self.user, "home": os.path.expanduser("~")}  # type: Json
@@ -287,6 +294,10 @@ class Exchange:
             if "inspect" in self.request:
                 answer["inspect"] = {"queues": call(["qstat", "-Q", "-f"], 30), "server": call(["qstat", "-B", "-f"], 30)}
         answer["launches"] = {launch.campaign: launch.folder for launch in self.launches.values()}
+        answer["gone"] = [
+            {"campaign": launch.campaign, "directory": launch.folder, "owner": launch.record.get("owner"), "report_steps": launch.record.get("report_steps")}
+            for launch in self.gone.values()
+        ]
         return answer
 
     def prepare(self, each: Json) -> Json:
@@ -316,8 +327,29 @@ class Exchange:
         for name, text in each["files"].items():
             write_whole(os.path.join(folder, name), text)
         write_whole(os.path.join(self.state, "launches", file_name(str(each["campaign"])) + ".json"), json.dumps(each["registration"]))
+        if "lost" in each:
+            self.begin_anew(Launch(each["registration"]), [str(name) for name in each["lost"]])
         python = call([str(each["python"]), "--version"], 60)
         return {"answer": "ready", "python": (python["stdout"] or python["stderr"]).strip() if python["exit"] == 0 else ""}
+
+    def begin_anew(self, launch: Launch, attempts: List[str]) -> None:
+        """After its folder was removed by hand (R34): its jobs are deleted, and attempts of which nothing is known here any more are lost."""
+        self.delete_jobs(launch)
+        for name in attempts:
+            if ATTEMPT.match(name) and self.where(launch, name) is None:
+                record = lost_record(launch, name, "lost", "Its launch folder was removed by hand while it was in flight.")
+                write_whole(launch.spool("offered", name), "")
+                write_whole(launch.spool("done", name + ".json"), json.dumps(record))
+
+    def delete_jobs(self, launch: Launch) -> None:
+        """Jobs whose pilot folders are gone are known by their names alone."""
+        names = {launch.pilot("{}.p{}".format(launch.campaign, number)).key() for number in range(1, PILOTS_AT_MOST)}
+        found = call(["qselect", "-u", self.user], self.settings.command_seconds)
+        ids = [each for each in found["stdout"].split("\n") if FULL_ID.match(each)]
+        answer = self.ask(ids) or {"stdout": ""}
+        for job, name in re.findall(r"^Job Id: (\S+)\n    Job_Name = (.*)$", answer["stdout"], re.M):
+            if name in names and FULL_ID.match(job):
+                call(["qdel", job], self.settings.command_seconds)
 
     # -- the spool
 
@@ -534,6 +566,9 @@ class Exchange:
         """Takes a launch out of the look, once none of its jobs can live any more."""
         launch = self.launches.get(campaign)
         if launch is None:
+            if campaign in self.gone:
+                self.delete_jobs(self.gone[campaign])
+                os.unlink(os.path.join(self.state, "launches", file_name(campaign) + ".json"))
             return {"answer": "closed"}
         open_pilots = [
             pilot.name for pilot in launch.pilots()
@@ -709,6 +744,17 @@ def read_files(launch: Launch, directory: str, names: List[str], max_bytes: int)
     return found
 
 
+def was_removed(folder: str) -> bool:
+    """The folder is not there, but the one above it is: a file system that is away is no removal."""
+    try:
+        os.stat(folder)
+    except FileNotFoundError:
+        return os.path.isdir(os.path.dirname(folder))
+    except OSError:
+        return False
+    return False
+
+
 def may_write(known: Json, owner: Json) -> bool:
     """The same campaign of the same namespace, and not an older run of it."""
     same = all(known.get(key) == owner.get(key) for key in ("namespace", "workflow_id"))
@@ -752,17 +798,23 @@ def replace_broken(launch: Launch, name: str, problem: str) -> Optional[Json]:
         os.rename(path, launch.spool("broken", name))
         return None
     shutil.copyfile(path, launch.spool("broken", name))
-    settings = read_json(os.path.join(launch.folder, "launch.json")) or {}
-    job = str(settings.get("job_pattern") or "{job_id}").replace("{job_id}", match.group(1)).replace("{trial}", match.group(1))
     message = "The done record cannot be read: {}. It is kept in spool/broken/.".format(problem)
-    record = {
-        "version": 1, "campaign": launch.campaign, "trial": match.group(1), "attempt": int(match.group(2)), "status": "failed", "exit_code": None,
-        "signal": None, "error": {"class": "bad_result", "message": message[:500]}, "values": None, "metrics": {}, "curve": [], "step": None,
-        "started_at": 0, "ended_at": 0, "run_seconds": 0, "pilot": "", "host": "", "slot": 0, "resumed_from": None, "has_checkpoint": False,
-        "directory": "trials/{}/attempt-{}".format(job, match.group(2)), "files": [],
-    }  # type: Json
+    record = lost_record(launch, "{}.{}".format(match.group(1), match.group(2)), "bad_result", message)
     write_whole(path, json.dumps(record))
     return record
+
+
+def lost_record(launch: Launch, name: str, kind: str, message: str) -> Json:
+    """A done record of an attempt that left none of its own."""
+    trial, attempt = name.rsplit(".", 1)
+    settings = read_json(os.path.join(launch.folder, "launch.json")) or {}
+    job = str(settings.get("job_pattern") or "{job_id}").replace("{job_id}", trial).replace("{trial}", trial)
+    return {
+        "version": 1, "campaign": launch.campaign, "trial": trial, "attempt": int(attempt), "status": "failed", "exit_code": None,
+        "signal": None, "error": {"class": kind, "message": message[:500]}, "values": None, "metrics": {}, "curve": [], "step": None,
+        "started_at": 0, "ended_at": 0, "run_seconds": 0, "pilot": "", "host": "", "slot": 0, "resumed_from": None, "has_checkpoint": False,
+        "directory": "trials/{}/attempt-{}".format(job, attempt), "files": [],
+    }
 
 
 def parse_record(text: str, name: str) -> Tuple[Optional[Json], str]:

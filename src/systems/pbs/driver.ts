@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DoneRecord } from '../../domain/spool.ts';
@@ -8,6 +9,7 @@ import type { PbsProfile } from '../../spec/profile.ts';
 import type { RemoteShell } from '../../ssh/transport.ts';
 import {
   DriverError,
+  type LaunchMemory,
   type LaunchPlan,
   type LookRequest,
   type LookResult,
@@ -22,6 +24,7 @@ import {
 import { packBundle } from './bundle.ts';
 import { type ExchangeAnswer, type ExchangeRequest, PbsExchange, type SubmitTiming } from './exchange.ts';
 import { EXIT_TABLE, judgeExit } from './exit-status.ts';
+import { GoneLaunches } from './gone-launches.ts';
 import { renderJob } from './job-script.ts';
 import { type AskedPilot, judgePilots, judgeSubmission, LOST_RULE, type LostRule, type Missing } from './judge-pilots.ts';
 import { launchRecord } from './launch-record.ts';
@@ -72,6 +75,7 @@ const RETRY_SECONDS: Readonly<Record<string, number>> = {
 };
 /** A held pilot's notice stays this long beyond the next question. */
 const HELD_NOTICE_SECONDS = 60;
+const RETRY_SECONDS_GONE = 60;
 const COLLECT_ALONG_BYTES = 4 * 1024 * 1024;
 const MAX_FILE_BYTES = 64 * 1024 * 1024;
 const KEPT_FILES = 400;
@@ -93,6 +97,9 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
   const held = new Map<string, { readonly message: string; readonly untilMs: number }>();
   let directories: Readonly<Record<string, string>> = {};
   let silentLooks = 0;
+  const gone = new GoneLaunches();
+  const lostRule = options.lostRule ?? LOST_RULE;
+  const seconds = () => performance.now() / 1000;
 
   /** For calls whose repetition does no harm: not knowing is an error of the transport. */
   async function certain(request: ExchangeRequest, signal?: AbortSignal): Promise<ExchangeAnswer> {
@@ -100,6 +107,7 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
     if (result.kind === 'unknown')
       throw new DriverError('transport', 'HF-PBS-ANSWER', `system ${name} gave no whole answer (${result.why}). It is asked again.`);
     directories = result.answer.launches;
+    gone.note(result.answer, seconds());
     return result.answer;
   }
 
@@ -116,12 +124,13 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
     if (!seen) throw new DriverError('transport', 'HF-PBS-ANSWER', `system ${name} answered without a look. It is asked again.`);
     for (const [key, files] of Object.entries(seen.files)) cameAlong.set(key, files);
     for (const key of [...cameAlong.keys()].slice(0, Math.max(0, cameAlong.size - KEPT_FILES))) cameAlong.delete(key);
-    const judged = judgePilots(seen.pilots, seen.qstat, missing, performance.now() / 1000, options.lostRule ?? LOST_RULE, pilots);
+    const judged = judgePilots(seen.pilots, seen.qstat, missing, seconds(), lostRule, pilots);
     return { seen, judged };
   }
 
   async function look(request: LookRequest, signal: AbortSignal): Promise<LookResult | undefined> {
-    const { pilots } = request;
+    // Of a launch whose folder is gone nothing is concluded from silence: it is made again first.
+    const pilots = request.pilots.filter(({ campaign }) => gone.get(campaign) === undefined);
     let { seen, judged } = await lookAround({ acks: request.acks }, pilots, signal);
     silentLooks = judged.isSilent ? silentLooks + 1 : 0;
     if (judged.settle.length > 0 || judged.cancel.length > 0) {
@@ -134,7 +143,7 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
       if (answer.look) {
         seen = answer.look;
         for (const [key, files] of Object.entries(seen.files)) cameAlong.set(key, files);
-        judged = judgePilots(seen.pilots, seen.qstat, missing, performance.now() / 1000, options.lostRule ?? LOST_RULE, pilots);
+        judged = judgePilots(seen.pilots, seen.qstat, missing, seconds(), lostRule, pilots);
       }
     }
     const running = seen.pilots.flatMap((row) =>
@@ -142,7 +151,7 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
         .filter((beat) => beat.state !== 'ended')
         .map((beat) => ({ campaign: row.campaign, pilot: row.pilot, busy: beat.busy })),
     );
-    const notices = [...heldNotices(), ...judged.notices].slice(0, 10);
+    const notices = [...heldNotices(), ...gone.notices(), ...judged.notices].slice(0, 10);
     return newsOf({ ended: seen.done, running, pilots: judged.seen, broken: seen.broken, notices }, request);
   }
 
@@ -151,7 +160,8 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
     return [...held].map(([campaign, { message }]) => `${campaign}: ${message}`);
   }
 
-  async function prepareLaunch(plan: LaunchPlan, progress: (note: string) => void): Promise<PreparedLaunch> {
+  /** `lost`: the launch is made again after its folder was removed; these attempts were in flight. */
+  async function prepareLaunch(plan: LaunchPlan, progress: (note: string) => void, lost?: readonly string[]): Promise<PreparedLaunch> {
     const { spec } = plan;
     // Admitted by src/spec, which knows the profile.
     const settings = spec.system.settings as unknown as PbsSettings;
@@ -174,6 +184,7 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
     const request = {
       campaign: plan.campaign,
       directory,
+      ...(lost === undefined ? {} : { lost }),
       owner: plan.owner,
       python: shape.python,
       ...(bundle === undefined ? {} : { bundle: bundle.sha256, packed_sha256: bundle.packedSha256 }),
@@ -187,6 +198,8 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
         campaign: plan.campaign,
         launch: plan.launch,
         directory,
+        owner: plan.owner,
+        report_steps: plan.reportSteps,
         pilot: {
           nodes: shape.nodes,
           walltime_seconds: shape.walltimeSeconds,
@@ -273,6 +286,8 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
       return { kind: 'unknown', message: `The answer was lost (${result.why}); the job is looked up by its name.` };
     const found = result.answer.submit[0];
     if (found?.id !== undefined) return { kind: 'started', nativeId: found.id };
+    if (found?.answer === 'no-launch' && gone.get(request.campaign) !== undefined)
+      return { kind: 'wait', message: gone.notices().join('. '), retrySeconds: RETRY_SECONDS_GONE };
     if (found?.answer === 'no-launch')
       throw new DriverError(
         'refused',
@@ -304,6 +319,8 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
     for (let first = 0; first < orders.length; first += ORDERS_AT_ONCE) {
       answers.push(...(await certain({ orders: orders.slice(first, first + ORDERS_AT_ONCE) })).orders);
     }
+    const homeless = orders.find((order) => order.kind === 'offer' && gone.get(order.campaign) !== undefined);
+    if (homeless) throw new DriverError('transport', 'HF-PBS-GONE-FOLDER', `${gone.notices().join('. ')}. The order is sent again.`);
     return { answers };
   }
 
@@ -365,16 +382,38 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
     }
   }
 
+  /** @throws DriverError `refused` when the training code is not what the campaign began with. */
+  async function rebuild({ campaign, spec, launch, provenance, attempts }: LaunchMemory): Promise<void> {
+    const known = gone.get(campaign);
+    if (known?.owner == null) return;
+    if (spec.training.bundle !== undefined && provenance.bundle !== undefined) {
+      const folder = await mkdtemp(join(tmpdir(), 'holdfast-bundle-'));
+      const { sha256 } = await packBundle(spec.training.bundle, folder).finally(() => rm(folder, { recursive: true, force: true }));
+      if (sha256 !== provenance.bundle)
+        throw new DriverError(
+          'refused',
+          'HF-PBS-BUNDLE-CHANGED',
+          `launch folder ${known.directory} was removed, and the training code in ${spec.training.bundle} has changed since the campaign began. Put the code back as it was, or cancel the campaign.`,
+        );
+    }
+    const owner = known.owner as unknown as LaunchPlan['owner'];
+    await prepareLaunch({ campaign, launch, spec, owner, reportSteps: known.report_steps ?? [] }, () => undefined, attempts);
+  }
+
   return {
     name,
     kind: 'pbs',
+    lost: async (campaigns) => gone.certain(campaigns, seconds(), lostRule),
+    rebuild,
+    // What was in flight has a record that says that it is lost.
+    recalled: async () => undefined,
     commands: () => exchange.commands,
     describe: async () => describeProfile(profile, silentLooks),
     deployTarget(spec) {
       const { setup, python } = spec.system.settings as unknown as PbsSettings;
       return { shell, setup: setup ?? profile.setup, python: python ?? profile.python };
     },
-    prepareLaunch,
+    prepareLaunch: (plan, progress) => prepareLaunch(plan, progress),
     send,
     startPilot,
     look,

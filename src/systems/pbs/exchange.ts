@@ -125,6 +125,17 @@ const answer = z.object({
   home: z.string(),
   /** Launch folder by campaign. */
   launches: z.record(z.string(), z.string()),
+  /** Registered launches whose folder somebody has removed. */
+  gone: z
+    .array(
+      z.object({
+        campaign: z.string(),
+        directory: z.string(),
+        owner: z.record(z.string(), z.unknown()).nullable(),
+        report_steps: z.array(z.number()).nullable(),
+      }),
+    )
+    .default([]),
   prepare: z
     .object({
       answer: z.string(),
@@ -146,6 +157,7 @@ const answer = z.object({
   fetch: z.array(remoteFile).optional(),
 });
 export type ExchangeAnswer = z.output<typeof answer>;
+export type GoneLaunch = ExchangeAnswer['gone'][number];
 
 /** Times of the submission; see remote/pbs/exchange.py. */
 export interface SubmitTiming {

@@ -84,6 +84,8 @@ export function judgePilots(
 export interface AskedPilot {
   readonly campaign: string;
   readonly pilot: string;
+  /** It had a job: that nothing is known of it any more means that its folder was removed. */
+  readonly nativeId?: string;
 }
 
 const NOTHING = { slots: 0, finished: 0, allocatedSlotSeconds: 0, busySlotSeconds: 0 };
@@ -96,15 +98,18 @@ function judgeAbsent(
   rule: LostRule,
 ): (AskedPilot & { readonly end: PilotEnd })[] {
   return asked
-    .filter(({ pilot }) => {
+    .filter(({ pilot, nativeId }) => {
       const known = missing.get(pilot) ?? { looks: 0, since: now };
       missing.set(pilot, { looks: known.looks + 1, since: known.since });
-      return now - known.since >= rule.arrivalSeconds;
+      return nativeId === undefined ? now - known.since >= rule.arrivalSeconds : known.looks + 1 >= rule.looks;
     })
-    .map(({ campaign, pilot }) => ({
+    .map(({ campaign, pilot, nativeId }) => ({
       campaign,
       pilot,
-      end: { kind: 'normal', message: 'The request for it never arrived; nothing was submitted.' },
+      end:
+        nativeId === undefined
+          ? { kind: 'normal', message: 'The request for it never arrived; nothing was submitted.' }
+          : { kind: 'killed', message: `Its launch folder was removed by hand; job ${nativeId} was deleted.` },
     }));
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -364,6 +364,68 @@ describe('what a site does', () => {
     const seen = await driver.look({ acks: [], pilots: [], waitSeconds: 0 }, never);
     expect(seen?.notices.join()).toContain(words);
     expect(pbs.events().filter((event) => event.event === 'delete')).toEqual([]);
+  });
+
+  it('a launch folder that was removed by hand is told at once, its job is deleted, its trials are lost and the campaign goes on', async () => {
+    await begin();
+    const plan = planOf(pbs, { command: ['sh', '{code}/train.sh', '120', '{x}'] });
+    const prepared = await driver.prepareLaunch(plan, () => undefined);
+    await driver.send([1, 2].map((number) => ({ kind: 'offer' as const, campaign: 'camp-1', offer: offer('camp-1', number, 0.5) })));
+    const start = await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    const nativeId = start.kind === 'started' ? start.nativeId : '';
+    while (starts().length < 2) await sleep(50);
+    pbs.admin('scheduling', { on: false });
+    rmSync(prepared.directory, { recursive: true });
+    const request = { acks: [], pilots: [{ pilot: 'camp-1.p1', campaign: 'camp-1', nativeId }], waitSeconds: 0 };
+    expect(await driver.lost?.(['camp-1'])).toEqual([]);
+    expect((await driver.look(request, never))?.notices.join()).toContain('was removed by hand');
+    expect(await driver.startPilot({ pilot: 'camp-1.p2', campaign: 'camp-1' })).toMatchObject({ kind: 'wait' });
+    const again = { kind: 'offer' as const, campaign: 'camp-1', offer: offer('camp-1', 3, 0.5) };
+    await expect(driver.send([again])).rejects.toMatchObject({ class: 'transport', code: 'HF-PBS-GONE-FOLDER' });
+    while ((await driver.lost?.(['camp-1']))?.length === 0) {
+      await driver.look(request, never);
+      await sleep(100);
+    }
+    const { campaign, launch, spec } = plan;
+    const provenance = { ...prepared.provenance };
+    const { directory, localDirectory } = prepared;
+    const memory = { campaign, launch, spec, directory, localDirectory, provenance, attempts: ['trial-0001.1', 'trial-0002.1'] };
+    await expect(driver.rebuild?.({ ...memory, provenance: { ...provenance, bundle: 'other' } })).rejects.toMatchObject({
+      class: 'refused',
+    });
+    await driver.rebuild?.(memory);
+    await driver.recalled?.('camp-1');
+    const seen: LookResult[] = [];
+    const isOver = () =>
+      seen.some((look) => look.pilots.some(({ state }) => state === 'ended')) && seen.some((look) => look.ended.length === 2);
+    for (let looks = 0; looks < 50 && !isOver(); looks += 1) {
+      const look = await driver.look(request, never);
+      if (look) seen.push(look);
+    }
+    expect(seen.flatMap(({ pilots }) => pilots).find(({ state }) => state === 'ended')?.end).toMatchObject({
+      kind: 'killed',
+      message: expect.stringContaining('removed by hand'),
+    });
+    // An agent that outlives its folder for a moment may still say that it gives its trial back.
+    for (const { error } of seen.flatMap(({ ended }) => ended)) expect(['lost', 'returned']).toContain(error?.class);
+    expect(await driver.lost?.(['camp-1'])).toEqual([]);
+    while (pbs.jobs().some(({ state }) => state !== 'F')) await sleep(50);
+    expect(pbs.jobs()).toMatchObject([{ id: nativeId, exit: 271 }]);
+    pbs.admin('scheduling', { on: true });
+    expect((await driver.send([{ ...again, offer: offer('camp-1', 1, 0.5, 2) }])).answers).toEqual(['offered']);
+    expect(await driver.startPilot({ pilot: 'camp-1.p2', campaign: 'camp-1' })).toMatchObject({ kind: 'started' });
+    while (starts().length < 3) await sleep(50);
+    expect(starts().at(-1)).toBe('camp-1/trial-0001.2');
+    await driver.closeLaunch('camp-1');
+  });
+
+  it('a campaign whose launch folder was removed by hand leaves no job when it is closed', async () => {
+    await begin({ start_delay: 3600 });
+    const { directory } = await driver.prepareLaunch(planOf(pbs), () => undefined);
+    await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    rmSync(directory, { recursive: true });
+    await driver.closeLaunch('camp-1');
+    expect(pbs.jobs().map(({ state }) => state)).toEqual(['F']);
   });
 
   it('a budget of less than one pilot’s node-hours is refused before anything is made', async () => {
