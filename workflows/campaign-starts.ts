@@ -152,7 +152,7 @@ async function startTrialWorkflow(
       args: [trial],
       workflowId: trialWorkflowId(state.campaign, number),
       parentClosePolicy: ParentClosePolicy.ABANDON,
-      staticSummary: trialSummary(row.params, 60, desk.order()),
+      staticSummary: `${number} · ${trialSummary(row.params, 60, desk.order())}`,
       ...(state.hasSearchAttributes
         ? {
             typedSearchAttributes: [

@@ -3,6 +3,7 @@ import type { CampaignSpec } from '../src/domain/campaign.ts';
 import { bestOf, type CampaignState, countsOf, statusOf } from '../src/domain/campaign-state.ts';
 import { ATTRIBUTES } from '../src/domain/search-attributes.ts';
 import { campaignDetails } from '../src/view/campaign.ts';
+import { withMargin } from '../src/view/format.ts';
 
 /** Renews what the Web UI shows of a campaign: current details and, when the list would look different, search attributes. Returns the details. */
 export function showCampaign(state: CampaignState, order: readonly string[] | undefined): string {
@@ -10,7 +11,7 @@ export function showCampaign(state: CampaignState, order: readonly string[] | un
     ...(order === undefined ? {} : { order }),
     ...(state.spec?.metricConstraints === undefined ? {} : { constraints: state.spec.metricConstraints }),
   });
-  setCurrentDetails(details);
+  setCurrentDetails(withMargin(details));
   if (state.hasSearchAttributes && state.spec !== undefined) noteAttributes(state, state.spec);
   return details;
 }

@@ -1,6 +1,7 @@
 import { CancellationScope, isCancellation, setCurrentDetails, setHandler } from '@temporalio/workflow';
 import { attemptKey, statusOf } from '../src/domain/system-events.ts';
 import type { SystemState } from '../src/domain/system-state.ts';
+import { withMargin } from '../src/view/format.ts';
 import { systemDetails } from '../src/view/system.ts';
 import {
   closeLaunchSignal,
@@ -31,7 +32,7 @@ export function openInbox(state: SystemState) {
     isIdleLongEnough: false,
     isRenewing: false,
     isLeaving: (): boolean => inbox.isRenewing || inbox.isIdleLongEnough,
-    refresh: (): void => setCurrentDetails(systemDetails(statusOf(state))),
+    refresh: (): void => setCurrentDetails(withMargin(systemDetails(statusOf(state)))),
     /** Runs one look; undefined when it was broken off because there is more to watch than it knows of. */
     async watch<T>(look: () => Promise<T>): Promise<T | undefined> {
       const scope = new CancellationScope({ cancellable: true });

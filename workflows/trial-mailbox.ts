@@ -12,6 +12,7 @@ import { systemWorkflowId } from '../src/domain/ids.ts';
 import type { DoneRecord } from '../src/domain/spool.ts';
 import type { TrialOutcome, TrialState } from '../src/domain/trial.ts';
 import type { Verdict } from '../src/domain/trial-policy.ts';
+import { measured, withMargin } from '../src/view/format.ts';
 import { trialDetails } from '../src/view/trial.ts';
 import {
   type AttemptEnd,
@@ -72,7 +73,7 @@ export function openMailbox(trial: TrialInput): Mailbox {
     ...(outcome === undefined ? {} : { outcome }),
     headline: headline(trial, state, attempts, outcome, request),
   });
-  const refresh = () => setCurrentDetails(trialDetails(view(), trial.objectives));
+  const refresh = () => setCurrentDetails(withMargin(trialDetails(view(), trial.objectives)));
   const change = (part: Partial<AttemptView>) => {
     attempts = attempts.map((seen) => (seen.attempt === attempt ? { ...seen, ...part } : seen));
   };
@@ -221,7 +222,7 @@ function headline(
   const last = attempts.at(-1);
   if (outcome !== undefined) {
     const value =
-      outcome.values === undefined ? '' : ` with ${trial.objectives.map((o, i) => `${o.metric} ${outcome.values?.[i]}`).join(', ')}`;
+      outcome.values === undefined ? '' : ` with ${trial.objectives.map((o, i) => `${o.metric} ${measured(outcome.values?.[i] ?? Number.NaN)}`).join(', ')}`;
     return `${state}${value} after ${outcome.attempts} attempt${outcome.attempts === 1 ? '' : 's'}`;
   }
   if (request !== undefined) return `being ended: ${request.reason}`;

@@ -64,7 +64,7 @@ export function trialDetails(
     ...(outcome === undefined
       ? []
       : [`- **Training time:** ${duration(outcome.runSeconds)}${outcome.host ? ` on ${plain(outcome.host)}` : ''}`]),
-    ...(folder ? [`- **Logs:** \`${folder}/stdout.log\` and \`stderr.log\`, or \`holdfast logs ${trial.campaign} ${trial.number}\``] : []),
+    ...(folder ? [`- **Logs:** \`${folder}/stdout.log\` and \`stderr.log\`; or run\n  \`holdfast logs ${trial.campaign} ${trial.number}\``] : []),
   ].join('\n\n');
 }
 
@@ -89,7 +89,7 @@ function attemptLine(attempt: TrialDetailsInput['attempts'][number]): string {
   const place =
     attempt.pilot === undefined
       ? ''
-      : ` on ${attempt.pilot}${attempt.nativeId === undefined || attempt.nativeId === attempt.pilot ? '' : ` (${attempt.nativeId})`}${attempt.slot === undefined ? '' : `, slot ${attempt.slot}`}`;
+      : ` on ${attempt.pilot}${attempt.nativeId === undefined || attempt.nativeId === attempt.pilot ? '' : `, id ${attempt.nativeId}`}${attempt.slot === undefined ? '' : `, slot ${attempt.slot}`}`;
   // Instants, not ages: the text stands until the next event, and an age would go stale.
   const since =
     attempt.startedAt === undefined

@@ -4,6 +4,7 @@ import { createLocalDriver } from '../../src/systems/local/driver.ts';
 import { statusQuery, trialsQuery } from '../../workflows/messages.ts';
 import { type Engine, eventually, startEngine } from '../support/engine.ts';
 import { seededRandom } from '../support/lab.ts';
+import { processesOf } from '../support/processes.ts';
 
 const SEED = Number(process.env.HOLDFAST_CHAOS_SEED ?? Date.now() % 1_000_000);
 const TRIALS = 2000;
@@ -37,6 +38,9 @@ describe(`large campaigns (HOLDFAST_CHAOS_SEED=${SEED})`, () => {
   });
   afterAll(() => engine.close());
 
+  /** Trainings carry the campaign's name as their first word. */
+  const trainingsOf = (id: string) => processesOf(`${id}-training`);
+
   it(`${TRIALS} trials cross several continue-as-new and are counted exactly`, async () => {
     const result = await engine.run(spec(engine.folder, { budget: { trials: TRIALS }, concurrency: 24 }), 'thousands');
     expect(result.counts).toEqual({ total: TRIALS, queued: 0, completed: TRIALS, pruned: 0, failed: 0, cancelled: 0 });
@@ -58,19 +62,23 @@ describe(`large campaigns (HOLDFAST_CHAOS_SEED=${SEED})`, () => {
   }, 900_000);
 
   it.each(['drain', 'stop', 'cancel'] as const)(
-    '%s at a random instant leaves nothing running, after a pause and a resume',
+    '%s at a random instant leaves nothing running, and a pause before it lets everything come to rest',
     async (how) => {
       const random = seededRandom(SEED + how.length);
       const id = `end-${how}`;
       const change = { budget: { trials: 5000 }, concurrency: 20, limits: { grace_seconds: 1 } };
       const { training, ...rest } = spec(engine.folder, change);
-      await engine.start({ ...rest, training: { command: [...training.command.slice(0, -1), '0.5'] } }, id);
+      await engine.start({ ...rest, training: { command: [...training.command.slice(0, -2), `${id}-training`, '0.5'] } }, id);
       const handle = engine.client.workflow.getHandle(id);
       await eventually(async () => (await handle.query(statusQuery)).counts.completed > 0, 60, 'a first trial');
       await new Promise((resolve) => setTimeout(resolve, random() * 2000));
       await handle.signal('pause');
-      await new Promise((resolve) => setTimeout(resolve, random() * 500));
+      await eventually(async () => (await handle.query(statusQuery)).phase === 'paused', 30, 'the pause');
+      await eventually(async () => (await handle.query(statusQuery)).inFlight.length === 0, 60, 'the end of what ran');
+      expect(trainingsOf(id)).toEqual([]);
+      const resting = (await handle.query(statusQuery)).counts;
       await handle.signal('resume');
+      await eventually(async () => (await handle.query(statusQuery)).counts.total > resting.total, 60, 'a trial after the pause');
       await new Promise((resolve) => setTimeout(resolve, random() * 1500));
       if (how === 'cancel') await handle.cancel();
       else await handle.signal(how);
@@ -81,6 +89,8 @@ describe(`large campaigns (HOLDFAST_CHAOS_SEED=${SEED})`, () => {
       expect(status).toMatchObject({ phase: 'ended', inFlight: [] });
       expect(status.counts.queued).toBe(0);
       expect(status.counts.completed + status.counts.cancelled).toBe(status.counts.total);
+      expect(processesOf(path.join(engine.folder, 'results')).filter((command) => command.includes(id))).toEqual([]);
+      expect(trainingsOf(id)).toEqual([]);
     },
     200_000,
   );
