@@ -1,6 +1,7 @@
 import { CancellationScope, getExternalWorkflowHandle, isCancellation, log } from '@temporalio/workflow';
 import type { CampaignState } from '../src/domain/campaign-state.ts';
 import { systemWorkflowId, trialWorkflowId } from '../src/domain/ids.ts';
+import { plural } from '../src/view/format.ts';
 import { type Desk, specOf } from './campaign-desk.ts';
 import { cancelTrialSignal, openLaunchSignal, resubmitSignal } from './messages.ts';
 import { findLostTrials, guardSystem } from './options.ts';
@@ -30,7 +31,9 @@ export async function endTrials(state: CampaignState, desk: Desk): Promise<void>
 /** Trials in flight whose workflow has ended without our hearing of it. */
 export async function findLost(state: CampaignState, desk: Desk, numbers: readonly number[] = [...state.inFlight]): Promise<void> {
   if (numbers.length === 0) return;
-  for (const lost of await findLostTrials({ campaign: state.campaign, numbers })) {
+  for (const lost of await findLostTrials.executeWithOptions({ summary: `look after ${plural(numbers.length, 'trial')}` }, [
+    { campaign: state.campaign, numbers },
+  ])) {
     if (lost.outcome === undefined) desk.noteVanished(lost.number, lost.status);
     else desk.noteOutcome(lost.outcome);
   }
@@ -54,7 +57,8 @@ export function keepSystem(state: CampaignState): CancellationScope {
   scope
     .run(async () => {
       while (state.openLaunch !== undefined) {
-        await guardSystem({ system: specOf(state).system.name, launch: state.openLaunch });
+        const { name } = specOf(state).system;
+        await guardSystem.executeWithOptions({ summary: `watch over system/${name}` }, [{ system: name, launch: state.openLaunch }]);
         log.warn('the system was gone; trials in flight submit again');
         await Promise.all(
           [...state.inFlight].map((number) =>

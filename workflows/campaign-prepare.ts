@@ -18,7 +18,9 @@ export async function prepare(state: CampaignState, source: unknown, desk: Desk)
     const launch = launchName(spec.workingDirs.launchIterationPattern, state.campaign, state.startedAt);
     const reportSteps = admitted.reportSteps;
     const order = { campaign: state.campaign, launch, spec, reportSteps, epoch: state.startedAt };
-    const prepared = await onceLoggedIn(spec, desk, () => stagingOn(spec.system.name).prepareLaunch(order));
+    const prepared = await onceLoggedIn(spec, desk, () =>
+      stagingOn(spec.system.name).prepareLaunch.executeWithOptions({ summary: `stage: code and agent to ${spec.system.name}` }, [order]),
+    );
     state.launch = { launch, directory: prepared.directory, localDirectory: prepared.localDirectory };
     state.provenance = prepared.provenance;
     state.concurrency = spec.concurrency ?? prepared.slots;
@@ -32,7 +34,9 @@ export async function prepare(state: CampaignState, source: unknown, desk: Desk)
       ...(state.budget.nodeHours === undefined ? {} : { nodeHours: state.budget.nodeHours }),
       ...(prepared.capacity === undefined ? {} : { capacity: prepared.capacity }),
     };
-    await ensureSystem({ system: spec.system.name, launch: state.openLaunch });
+    await ensureSystem.executeWithOptions({ summary: `open the launch on ${spec.system.name}` }, [
+      { system: spec.system.name, launch: state.openLaunch },
+    ]);
     if (state.phase === 'preparing') state.phase = state.isPauseAsked ? 'paused' : 'running';
   } catch (error) {
     // The user's mistake, without the engine's wrapping: one failure that lists every problem.

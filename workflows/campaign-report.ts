@@ -16,13 +16,15 @@ export async function writeReport(
   if (state.launch === undefined) return undefined;
   state.reportedAt = state.table.rows.filter((row) => isFinal(row.state)).length;
   try {
-    const { path } = await reportsOn(spec.system.name).writeReport({
-      system: spec.system.name,
-      campaign: state.campaign,
-      chain: workflowInfo().firstExecutionRunId,
-      directory: state.launch.localDirectory,
-      status,
-    });
+    const { path } = await reportsOn(spec.system.name).writeReport.executeWithOptions({ summary: `report (${status})` }, [
+      {
+        system: spec.system.name,
+        campaign: state.campaign,
+        chain: workflowInfo().firstExecutionRunId,
+        directory: state.launch.localDirectory,
+        status,
+      },
+    ]);
     desk.notice('report');
     return path;
   } catch (error) {

@@ -8,6 +8,7 @@ import { ATTRIBUTES } from '../src/domain/search-attributes.ts';
 import { addRow, changeRow } from '../src/domain/table.ts';
 import type { Suggestion, TrialRow } from '../src/domain/trial.ts';
 import { firstPause } from '../src/search/rungs.ts';
+import { plural } from '../src/view/format.ts';
 import { trialSummary } from '../src/view/parameters.ts';
 import { pruneTrial } from './campaign-calls.ts';
 import type { Desk } from './campaign-desk.ts';
@@ -43,7 +44,7 @@ async function fetchPoints(state: CampaignState, desk: Desk): Promise<boolean> {
   if (count <= 0 || state.isExhausted) return true;
   const left = (state.budget.trials ?? Number.POSITIVE_INFINITY) - state.table.rows.length;
   try {
-    const answer = await suggest({
+    const question = {
       campaign: state.campaign,
       chain: workflowInfo().firstExecutionRunId,
       tableVersion: state.table.version,
@@ -52,7 +53,8 @@ async function fetchPoints(state: CampaignState, desk: Desk): Promise<boolean> {
       parallelism: state.concurrency,
       ...(state.budget.trials === undefined ? {} : { budgetTrials: state.budget.trials }),
       ...(state.samplerState === undefined ? {} : { state: state.samplerState }),
-    });
+    };
+    const answer = await suggest.executeWithOptions({ summary: `suggest ${plural(count, 'point')}` }, [question]);
     state.ahead.push(...answer.suggestions);
     state.isExhausted = answer.exhausted;
     if (answer.state !== undefined) state.samplerState = answer.state;
@@ -69,7 +71,8 @@ async function fetchPoints(state: CampaignState, desk: Desk): Promise<boolean> {
 /** Early stopping: the pruner judges rungs that were reached, once each; paused trials that are among the best by now go on from their checkpoint. */
 export async function judgeRunning(state: CampaignState, spec: CampaignSpec, desk: Desk): Promise<void> {
   const { campaign, decided, table } = state;
-  const answer = await judgeRungs({ campaign, chain: workflowInfo().firstExecutionRunId, tableVersion: table.version, decided });
+  const question = { campaign, chain: workflowInfo().firstExecutionRunId, tableVersion: table.version, decided };
+  const answer = await judgeRungs.executeWithOptions({ summary: 'judge rungs' }, [question]);
   for (const { number, rung, action, sentence } of answer.verdicts) {
     state.decided[number] = rung;
     if (action === 'stop') await pruneTrial(state, number, sentence);

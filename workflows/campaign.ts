@@ -70,7 +70,9 @@ async function finish(state: CampaignState, spec: CampaignSpec, desk: Desk): Pro
   state.phase = 'reporting';
   desk.show();
   const system = spec.system.name;
-  await onceLoggedIn(spec, desk, () => effectsOn(system).closeLaunch({ system, campaign: state.campaign }));
+  await onceLoggedIn(spec, desk, () =>
+    effectsOn(system).closeLaunch.executeWithOptions({ summary: 'end what is left on the system' }, [{ system, campaign: state.campaign }]),
+  );
   await getExternalWorkflowHandle(systemWorkflowId(system))
     .signal(closeLaunchSignal, { campaign: state.campaign })
     .catch((error: unknown) => log.info('the system had already ended', { error: String(error) }));

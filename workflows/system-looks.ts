@@ -2,13 +2,14 @@ import { CancellationScope, condition, getExternalWorkflowHandle, isCancellation
 import { trialWorkflowId } from '../src/domain/ids.ts';
 import { noteLook } from '../src/domain/system-events.ts';
 import { livePilots, type SystemState } from '../src/domain/system-state.ts';
-import { cancelTrialSignal } from './messages.ts';
+import { plural } from '../src/view/format.ts';
+import { cancelTrialSignal, type LiveTrial } from './messages.ts';
 import { lookAt } from './options.ts';
 import type { SystemDesk } from './system.ts';
 import { forgetPilots, noteLostSignal, tell, withdraw } from './system-calls.ts';
 
-/** Progress of running trials reaches the live view at least this often. */
-const PROGRESS_SECONDS = 5;
+/** How often progress alone is news: each time a twentieth of the longest run has passed, within these seconds. It costs history. */
+const PROGRESS_SECONDS = { least: 5, most: 60 } as const;
 
 /** One look after the other, as long as there is anything to see. */
 export async function lookLoop(desk: SystemDesk): Promise<void> {
@@ -18,23 +19,22 @@ export async function lookLoop(desk: SystemDesk): Promise<void> {
     await condition(() => inbox.isLeaving() || (desk.isLoggedIn() && hasSomethingToSee(state)));
     if (inbox.isLeaving()) return;
     try {
-      const news = await inbox.watch(() =>
-        look({
-          system: name,
-          campaigns: Object.values(state.launches).map(({ campaign, localDirectory }) => ({ campaign, localDirectory })),
-          request: {
-            ...(state.cursor === undefined ? {} : { cursor: state.cursor }),
-            acks: state.acks,
-            pilots: livePilots(state).map((pilot) => ({
-              pilot: pilot.pilot,
-              campaign: pilot.campaign,
-              ...(pilot.nativeId === undefined ? {} : { nativeId: pilot.nativeId }),
-            })),
-            waitSeconds: 3,
-            progressSeconds: PROGRESS_SECONDS,
-          },
-        }),
-      );
+      const request = {
+        system: name,
+        campaigns: Object.values(state.launches).map(({ campaign, localDirectory }) => ({ campaign, localDirectory })),
+        request: {
+          ...(state.cursor === undefined ? {} : { cursor: state.cursor }),
+          acks: state.acks,
+          pilots: livePilots(state).map((pilot) => ({
+            pilot: pilot.pilot,
+            campaign: pilot.campaign,
+            ...(pilot.nativeId === undefined ? {} : { nativeId: pilot.nativeId }),
+          })),
+          waitSeconds: 3,
+          progressSeconds: progressSeconds(inbox.live),
+        },
+      };
+      const news = await inbox.watch(() => look.executeWithOptions({ summary: lookSummary(state) }, [request]));
       if (news === undefined) continue;
       inbox.live = news.running;
       const told = noteLook(state, news);
@@ -49,6 +49,16 @@ export async function lookLoop(desk: SystemDesk): Promise<void> {
       await desk.park(error);
     }
   }
+}
+
+function progressSeconds(live: readonly LiveTrial[]): number {
+  const longest = Math.max(0, ...live.map((trial) => trial.run_seconds));
+  return Math.min(PROGRESS_SECONDS.most, Math.max(PROGRESS_SECONDS.least, longest / 20));
+}
+
+function lookSummary(state: SystemState): string {
+  const { length } = Object.keys(state.attempts);
+  return `${plural(length, 'trial')} under way`;
 }
 
 function hasSomethingToSee(state: SystemState): boolean {

@@ -2,6 +2,7 @@ import { condition } from '@temporalio/workflow';
 import { trialName } from '../src/domain/ids.ts';
 import { type KnownAttempt, offersDue, type StopOrder } from '../src/domain/system-state.ts';
 import type { SystemOrder } from '../src/systems/driver.ts';
+import { plural } from '../src/view/format.ts';
 import type { SystemDesk } from './system.ts';
 import { withdraw } from './system-calls.ts';
 
@@ -18,7 +19,9 @@ export async function dispatchLoop({ name, state, inbox, effects, isLoggedIn, pa
     for (const offer of offers) offer.state = 'sending';
     const orders = [...stops.map(stopOrder), ...offers.map(offerOrder)];
     try {
-      const { answers } = await effects.sendOrders({ system: name, orders });
+      const { answers } = await effects.sendOrders.executeWithOptions({ summary: ordersSummary(offers.length, stops.length) }, [
+        { system: name, orders },
+      ]);
       // An offer that never started: its trial must hear of it.
       for (const [index, { key }] of stops.entries())
         if (['withdrawn', 'unknown'].includes(answers[index] ?? 'unknown')) withdraw(state, key);
@@ -32,6 +35,11 @@ export async function dispatchLoop({ name, state, inbox, effects, isLoggedIn, pa
     }
     inbox.refresh();
   }
+}
+
+function ordersSummary(offers: number, stops: number): string {
+  const parts = [offers > 0 ? plural(offers, 'offer') : '', stops > 0 ? plural(stops, 'stop') : ''];
+  return `send ${parts.filter((part) => part !== '').join(', ')}`;
 }
 
 function stopOrder(stop: StopOrder): SystemOrder {

@@ -19,14 +19,19 @@ export async function pilotLoop(desk: SystemDesk): Promise<void> {
     }
     try {
       if (plan.stop.length > 0) {
-        await effects.sendOrders({ system: name, orders: plan.stop.map(({ pilot, reason }) => ({ kind: 'stopPilot', pilot, reason })) });
+        const orders = plan.stop.map(({ pilot, reason }) => ({ kind: 'stopPilot' as const, pilot, reason }));
+        await effects.sendOrders.executeWithOptions({ summary: `stop ${plan.stop.map(({ pilot }) => pilot).join(', ')}` }, [
+          { system: name, orders },
+        ]);
       }
       for (const { pilot, campaign } of plan.start.slice(0, 1)) {
         const launch = state.launches[campaign];
         if (launch === undefined) continue;
         const slots = launch.capacity?.slotsPerPilot ?? state.description?.slotsPerPilot ?? 1;
         notePilotStart(state, pilot, campaign, slots);
-        const start = await effects.startPilot({ system: name, request: { pilot, campaign } });
+        const start = await effects.startPilot.executeWithOptions({ summary: `start ${pilot}` }, [
+          { system: name, request: { pilot, campaign } },
+        ]);
         await noteStart(desk, pilot, start);
         inbox.lookAgain();
       }

@@ -48,7 +48,7 @@ export async function computeSystem(input: SystemInput, carried?: SystemState): 
       { key: ATTRIBUTES.state, value: 'running' },
     ]);
   }
-  state.description = await desk.effects.describeSystem({ system: input.name });
+  state.description = await desk.effects.describeSystem.executeWithOptions({ summary: 'slots and limits' }, [{ system: input.name }]);
   inbox.refresh();
 
   const watching = new CancellationScope({ cancellable: true });

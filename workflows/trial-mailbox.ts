@@ -208,7 +208,7 @@ export async function submit(trial: TrialInput, attempt: number, resumeFrom: num
   } catch (error) {
     if (isCancellation(error)) throw error;
     // The system's workflow has ended (idle, or terminated by hand): the client can start it and signal in one step.
-    await submitThroughClient({ system: trial.system, submission });
+    await submitThroughClient.executeWithOptions({ summary: `bring system/${trial.system} back` }, [{ system: trial.system, submission }]);
   }
 }
 
@@ -222,7 +222,9 @@ function headline(
   const last = attempts.at(-1);
   if (outcome !== undefined) {
     const value =
-      outcome.values === undefined ? '' : ` with ${trial.objectives.map((o, i) => `${o.metric} ${measured(outcome.values?.[i] ?? Number.NaN)}`).join(', ')}`;
+      outcome.values === undefined
+        ? ''
+        : ` with ${trial.objectives.map((o, i) => `${o.metric} ${measured(outcome.values?.[i] ?? Number.NaN)}`).join(', ')}`;
     return `${state}${value} after ${outcome.attempts} attempt${outcome.attempts === 1 ? '' : 's'}`;
   }
   if (request !== undefined) return `being ended: ${request.reason}`;

@@ -3,12 +3,15 @@ import type { Logger } from 'pino';
 
 let isInstalled = false;
 
+/** What the SDK warns of and we mean so: a system's queue has activities alone. */
+const EXPECTED = /^No workflows registered/;
+
 /** Sends the SDK's own log lines to ours. Once per process, before the first connection; later calls change nothing. */
 export function installRuntime(logger: Logger): void {
   if (isInstalled) return;
   isInstalled = true;
   const write = (level: 'trace' | 'debug' | 'info' | 'warn' | 'error', message: string, meta?: object) =>
-    logger[level](meta ?? {}, message);
+    logger[EXPECTED.test(message) ? 'debug' : level](meta ?? {}, message);
   Runtime.install({
     logger: {
       trace: (message, meta) => write('trace', message, meta),

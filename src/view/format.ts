@@ -105,5 +105,5 @@ export function columns(table: readonly (readonly string[])[], gap = '  '): stri
 
 /** Markdown with room below: the Web UI cuts the last lines of current details off (UI 2.42: its frame is some 35 pixels too low). */
 export function withMargin(markdown: string): string {
-  return `${markdown}\n\n&nbsp;\n\n&nbsp;`;
+  return `${markdown}\n\n\u00a0\n\n\u00a0`;
 }

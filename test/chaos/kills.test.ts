@@ -85,16 +85,16 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
   beforeAll(async () => {
     lab = await startLab({ slots: 3 });
     await lab.start('calm', lab.campaign({ ...training('calm.log', 0.1), budget: { trials: 120 } }));
-    const result = await lab.result('calm', 120);
+    const result = await lab.result('calm', 400);
     expect(result.counts.completed).toBe(120);
     undisturbed = table(await lab.rows('calm'));
-  }, 180_000);
+  }, 450_000);
   afterAll(() => lab.close());
 
   it('has the same table after 30 kills of the worker, and each training was started once', async () => {
     await lab.start('worker-kills', lab.campaign({ ...training('worker-kills.log', 0.9), budget: { trials: 120 } }));
     let isOver = false;
-    const ended = lab.result('worker-kills', 600).finally(() => {
+    const ended = lab.result('worker-kills', 1100).finally(() => {
       isOver = true;
     });
     const launch = await eventually(
@@ -120,7 +120,7 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
     expect(result.counts).toMatchObject({ completed: 120, failed: 0 });
     expect(table(await lab.rows('worker-kills'))).toEqual(undisturbed);
     expect(lab.starts('worker-kills.log').sort()).toEqual(undisturbed.map(({ number }) => `trial-${String(number).padStart(4, '0')}.1`));
-  }, 700_000);
+  }, 1_200_000);
 
   it('has the same table after 5 kills of the Temporal server', async () => {
     await lab.start('server-kills', lab.campaign({ ...training('server-kills.log', 1), budget: { trials: 60 } }));
@@ -128,13 +128,13 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
       await sleep(1000 + random() * 2000);
       await lab.bounceServer();
     }
-    const result = await lab.result('server-kills', 300);
+    const result = await lab.result('server-kills', 500);
     expect(result.counts).toMatchObject({ completed: 60, failed: 0 });
     expect(table(await lab.rows('server-kills'))).toEqual(undisturbed.slice(0, 60));
     expect(lab.starts('server-kills.log').sort()).toEqual(
       undisturbed.slice(0, 60).map(({ number }) => `trial-${String(number).padStart(4, '0')}.1`),
     );
-  }, 400_000);
+  }, 600_000);
 
   it('has the same table after 5 kills of an agent: an attempt is started once, a lost one is followed by another', async () => {
     await lab.start('agent-kills', lab.campaign({ ...training('agent-kills.log', 1), budget: { trials: 60 } }));
@@ -149,14 +149,14 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
       for (const victim of victims) kill(victim);
       killed.add(pid);
     }
-    const result = await lab.result('agent-kills', 300);
+    const result = await lab.result('agent-kills', 500);
     expect(result.counts).toMatchObject({ completed: 60, failed: 0 });
     const rows = await lab.rows('agent-kills');
     expect(table(rows)).toEqual(undisturbed.slice(0, 60));
     const starts = lab.starts('agent-kills.log');
     expect(new Set(starts).size).toBe(starts.length);
     expect(rows.some((row) => row.attempts > 1)).toBe(true);
-  }, 400_000);
+  }, 600_000);
 
   it('leaves no agent behind', async () => {
     await eventually(() => lab.agents().length === 0, 60, 'the end of all agents');

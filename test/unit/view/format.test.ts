@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { age, columns, duration, instant, measured, percent, plain, short } from '../../../src/view/format.ts';
+import { age, columns, duration, instant, measured, percent, plain, short, withMargin } from '../../../src/view/format.ts';
 import { llmLine } from '../../../src/view/progress.ts';
 
 describe('numbers', () => {
@@ -91,5 +91,11 @@ describe('what a language model cost', () => {
       '14 of 14 calls · 16800 of 20000 tokens · 9 trials, 1867 tokens each · the limit is reached: the sampler goes on alone',
     );
     expect(llmLine({ ...totals, trials: 0 })).toContain('no trial of its own yet');
+  });
+});
+
+describe('details for the Web UI', () => {
+  it('end with two paragraphs that show nothing, so that what its frame cuts off is empty', () => {
+    expect(withMargin('- last line').split('\n\n')).toEqual(['- last line', '\u00a0', '\u00a0']);
   });
 });
