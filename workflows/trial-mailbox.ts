@@ -43,6 +43,8 @@ export interface Mailbox {
   attemptEnd(): Promise<AttemptEnd>;
   noteEnd(end: AttemptEnd, verdict: Verdict): void;
   nextAttempt(record: DoneRecord | undefined): void;
+  /** The current attempt is of no use any more: an earlier one that was given up has brought its result after all. */
+  stopReplacement(): Promise<void>;
   startedAt(): number | undefined;
   show(state: TrialState, outcome?: TrialOutcome): void;
 }
@@ -92,8 +94,9 @@ export function openMailbox(trial: TrialInput): Mailbox {
   setHandler(attemptEndedSignal, (end: AttemptEnd) => {
     const which = end.kind === 'record' ? end.record.attempt : end.attempt;
     const isCurrent = which === attempt;
-    // A late result of an attempt that was given up still counts: nothing better can come of the trial.
-    const isLateResult = which < attempt && end.kind === 'record' && end.record.status === 'completed';
+    // A late result of an attempt that was given up still counts: nothing better can come of the trial. Attempts before a promotion are another run's.
+    const isLateResult =
+      which < attempt && which >= (trial.firstAttempt ?? 1) && end.kind === 'record' && end.record.status === 'completed';
     if (isCurrent || isLateResult) ends.push(end);
   });
   setHandler(cancelTrialSignal, (asked: CancelRequest) => ask(asked));
@@ -106,16 +109,18 @@ export function openMailbox(trial: TrialInput): Mailbox {
     request ??= asked;
   }
 
+  const signalStop = (reason: string) =>
+    getExternalWorkflowHandle(systemWorkflowId(trial.system)).signal(stopTrialSignal, {
+      campaign: trial.campaign,
+      number: trial.number,
+      attempt,
+      reason,
+    });
+
   async function stopOnSystem(): Promise<void> {
     isStopSent = true;
-    const reason = request?.reason ?? 'past its wall-clock limit';
     try {
-      await getExternalWorkflowHandle(systemWorkflowId(trial.system)).signal(stopTrialSignal, {
-        campaign: trial.campaign,
-        number: trial.number,
-        attempt,
-        reason,
-      });
+      await signalStop(request?.reason ?? 'past its wall-clock limit');
     } catch (error) {
       if (isCancellation(error)) throw error;
       log.warn('the system did not take the stop request; the attempt is submitted again so that it learns of it');
@@ -170,6 +175,11 @@ export function openMailbox(trial: TrialInput): Mailbox {
       attempt += 1;
       attempts = [...attempts, { attempt, offeredAt: Date.now() }].slice(-50);
       refresh();
+    },
+    async stopReplacement() {
+      await signalStop('an earlier attempt has brought its result after all').catch((error: unknown) =>
+        log.info('the system is gone, and with it the attempt', { error: String(error) }),
+      );
     },
     show(next, final) {
       state = next;

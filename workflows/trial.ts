@@ -34,7 +34,10 @@ export async function hpoTrial(trial: TrialInput): Promise<TrialOutcome> {
       runSeconds += record?.run_seconds ?? 0;
       const verdict = judge(toResult(end), ledger, trial.retries, mail.request?.kind);
       mail.noteEnd(end, verdict);
-      if (verdict.kind === 'done') return finish(trial, mail, verdict, record, runSeconds);
+      if (verdict.kind === 'done') {
+        if (record !== undefined && record.attempt < mail.attempt) await mail.stopReplacement();
+        return finish(trial, mail, verdict, record, runSeconds);
+      }
       ledger = verdict.ledger;
       // A withdrawn offer never started: the same attempt is offered again, so no attempt number is used up.
       if (end.kind !== 'withdrawn') mail.nextAttempt(record);

@@ -69,7 +69,7 @@ export async function startEngine(): Promise<Engine> {
 /** Polls until `check` gives something; for what has no event to wait for. Throws after `seconds`. */
 export async function eventually<T>(
   check: () => Promise<T | undefined | false> | T | undefined | false,
-  seconds = 60,
+  seconds = 90,
   what = 'the condition',
 ): Promise<T> {
   const end = Date.now() + seconds * 1000;
