@@ -64,7 +64,9 @@ export function trialDetails(
     ...(outcome === undefined
       ? []
       : [`- **Training time:** ${duration(outcome.runSeconds)}${outcome.host ? ` on ${plain(outcome.host)}` : ''}`]),
-    ...(folder ? [`- **Logs:** \`${folder}/stdout.log\` and \`stderr.log\`; or run\n  \`holdfast logs ${trial.campaign} ${trial.number}\``] : []),
+    ...(folder
+      ? [`- **Logs:** \`${folder}/stdout.log\` and \`stderr.log\`; or run\n  \`holdfast logs ${trial.campaign} ${trial.number}\``]
+      : []),
   ].join('\n\n');
 }
 
