@@ -1,4 +1,5 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/package-root.ts';
 import { serializeJson } from '../../src/systems/globus/serialize.ts';
@@ -116,6 +117,7 @@ function round(value: number): number {
   return Number(value.toPrecision(3));
 }
 
+const loadBefore = loadavg()[0] ?? 0;
 const rig = await startRig({
   times: { settle: 0.05, stale: 3, heartbeat: 0.3, agentPoll: 0.05, health: 3_600, lossCheck: 3_600, control: 60, close: 20 },
 });
@@ -141,6 +143,19 @@ if (process.argv.includes('--save')) {
     'bytes/task',
   ];
   const lines = rows.map((row) => `| ${Object.values(row).join(' | ')} |`);
-  const text = `# Globus Compute client\n\nMade by \`npm run bench:globus -- --save\` with Node ${process.versions.node}; the stand-in service ran in the same process, so times are upper bounds.\nThe real service allows 20 requests in 10 s.\n\n| ${header.join(' | ')} |\n|${header.map(() => ' ---: |').join('')}\n${lines.join('\n')}\n`;
+  const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB`;
+  const text = [
+    `# Globus Compute client (${new Date().toISOString().slice(0, 10)}; ${machine}; Node ${process.version}; load ${loadBefore.toFixed(2)})`,
+    '',
+    'Made by `npm run bench:globus -- --save`; the stand-in service ran in the same process, so times are upper bounds. Requests are counted, whatever the load.',
+    '',
+    'The real service allows a user 20 requests in 10 s, for all campaigns together: polls of 1,000 tasks (128 ids a request, as the SDK asks) leave room for two a',
+    'window. Tasks per submission are what the system workflow sends at once (200 orders) in the SDK’s batches of 128.',
+    '',
+    `| ${header.join(' | ')} |`,
+    `|${header.map(() => ' ---: |').join('')}`,
+    ...lines,
+    '',
+  ].join('\n');
   writeFileSync(join(folder, 'globus.md'), text);
 }
