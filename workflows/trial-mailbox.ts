@@ -166,7 +166,7 @@ export function openMailbox(trial: TrialInput): Mailbox {
       change({
         end: end.kind === 'record' ? end.record.status : end.kind,
         ...(failure === undefined ? {} : { failure }),
-        ...(end.kind === 'record' ? { directory: end.record.directory, pilot: end.record.pilot, slot: end.record.slot } : {}),
+        ...(end.kind === 'record' ? placeOf(end.record) : {}),
       });
       state = 'queued';
     },
@@ -240,4 +240,8 @@ function headline(
   if (request !== undefined) return `being ended: ${request.reason}`;
   if (state === 'running') return `attempt ${last?.attempt} runs on slot ${last?.slot} of ${last?.pilot}`;
   return `attempt ${last?.attempt} waits for a slot of ${trial.system}`;
+}
+
+function placeOf({ directory, pilot, slot, native_id: nativeId }: DoneRecord): Partial<AttemptView> {
+  return { directory, pilot, slot, ...(nativeId === undefined ? {} : { nativeId }) };
 }

@@ -87,6 +87,8 @@ export interface DoneRecord {
   readonly files: readonly { readonly path: string; readonly size: number; readonly sha256: string }[];
   /** So often the system itself ran the attempt again after the machine had failed it: charged like attempts of their own. Absent: never. */
   readonly retried?: number;
+  /** What the site calls the work that ran it, where each attempt has one of its own: the task of a Globus Compute endpoint. */
+  readonly native_id?: string;
 }
 
 /** `pilots/<pilot>/heartbeat.json` (pilots with several nodes: `heartbeat-<host>.json`): rewritten whole, by rename. */
@@ -119,6 +121,8 @@ export interface BusySlot {
   readonly rungs: readonly CurvePoint[];
   /** Last reports, at most 16. */
   readonly recent: readonly CurvePoint[];
+  /** As in the done record. */
+  readonly native_id?: string;
 }
 
 export function fileReferences(record: DoneRecord): FileReference[] {

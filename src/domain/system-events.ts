@@ -83,7 +83,7 @@ function noteRunning(state: SystemState, running: readonly LiveTrial[]): Pick<To
     // A trial of less than a second is heard of when it ends: two messages fewer.
     if (!attempt.isToldStarted && live.run_seconds >= 1) {
       attempt.isToldStarted = true;
-      const nativeId = state.pilots[live.pilot]?.nativeId;
+      const nativeId = live.native_id ?? state.pilots[live.pilot]?.nativeId;
       const place = { attempt: live.attempt, pilot: live.pilot, slot: live.slot, ...(nativeId === undefined ? {} : { nativeId }) };
       started.push({ campaign: live.campaign, number, started: place });
     }

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { wakeGlobusSystems } from '../../src/cli/wake-globus.ts';
 import { DriverError } from '../../src/systems/driver.ts';
 import type { CampaignResult } from '../../workflows/messages.ts';
-import { systemQuery, trialsQuery } from '../../workflows/messages.ts';
+import { systemQuery, trialQuery, trialsQuery } from '../../workflows/messages.ts';
 import { cli, startCli } from '../support/cli.ts';
 import { type Engine, eventually, startEngine } from '../support/engine.ts';
 import { type Rig, startRig } from '../support/globus-rig.ts';
@@ -95,6 +95,13 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a campaign on Globus Compute', () => {
       expect(JSON.parse(readFileSync(file, 'utf8'))).toHaveProperty('score');
     }
     expect(existsSync(path.join(folder, 'report.html'))).toBe(true);
+    // Row Z2: each trial names the task of the service that ran it.
+    const trials = await Promise.all(
+      Array.from({ length: 8 }, (_, index) => engine.client.workflow.getHandle(`guide-1/trial-000${index + 1}`).query(trialQuery)),
+    );
+    const tasks = trials.map(({ attempts }) => attempts[0]?.nativeId ?? '');
+    expect(new Set(tasks).size).toBe(8);
+    for (const task of tasks) expect(rig.service.tasks.get(task)?.payload).toContain('trial-000');
     const history = JSON.stringify(await engine.client.workflow.getHandle('guide-1').fetchHistory());
     for (const token of rig.service.tokens) expect(history).not.toContain(token);
   });

@@ -16,6 +16,8 @@ const attemptFacts = z.object({
   offer,
   /** Tasks that may carry it; several attempts share them after an ambiguous submission of several. Empty: nobody is known to run it. */
   tasks: z.array(z.string()),
+  /** The task that last carried it alone, for people: the service calls it so. */
+  task: z.string().optional(),
   /** Submissions after a failure of the machine (max_retries counts them). */
   resubmits: z.int().default(0),
   /** Submissions that only ask what became of a training that was started. */

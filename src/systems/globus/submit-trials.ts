@@ -137,7 +137,9 @@ async function strangers(context: SubmitContext): Promise<string[]> {
 
 function carry(facts: CampaignFacts, name: string, tasks: readonly string[]): void {
   const attempt = facts.attempts[name];
-  if (attempt) attempt.tasks = [...tasks];
+  if (!attempt) return;
+  attempt.tasks = [...tasks];
+  if (tasks.length === 1 && tasks[0] !== undefined) attempt.task = tasks[0];
 }
 
 async function closeIntent(context: SubmitContext, tasks: readonly string[]): Promise<void> {

@@ -50,7 +50,7 @@ export function takeInTasks(
     const answer = end.kind === 'value' ? trialAnswer.safeParse(end.value) : undefined;
     if (answer?.success) {
       if (names.includes(answer.data.name)) answers.push(answer.data);
-      takeInAnswer(facts, sights, answer.data);
+      takeInAnswer(facts, sights, answer.data, id);
     }
     for (const name of names) {
       const attempt = facts.attempts[name];
@@ -76,9 +76,10 @@ function carriers(facts: CampaignFacts): Map<string, string[]> {
   return found;
 }
 
-function takeInAnswer(facts: CampaignFacts, sights: Map<string, AttemptSight>, answer: TrialAnswer): void {
+function takeInAnswer(facts: CampaignFacts, sights: Map<string, AttemptSight>, answer: TrialAnswer, task: string): void {
   const attempt = facts.attempts[answer.name];
   if (!attempt || attempt.ended !== undefined) return;
+  attempt.task = task;
   if (answer.state === 'ended') endAttempt(attempt, answer.record);
   else sight(sights, answer.name).isSuspect = true;
 }
@@ -130,7 +131,12 @@ export function judgeSight(attempt: AttemptFacts, seen: Seen, view: AttemptSight
 
 /** An attempt's end, charged with the runs that the machine failed before. */
 export function endAttempt(attempt: AttemptFacts, record: DoneRecord): void {
-  attempt.ended = { ...record, pilot: PILOT, ...(attempt.resubmits === 0 ? {} : { retried: attempt.resubmits }) };
+  attempt.ended = {
+    ...record,
+    pilot: PILOT,
+    ...(attempt.task === undefined ? {} : { native_id: attempt.task }),
+    ...(attempt.resubmits === 0 ? {} : { retried: attempt.resubmits }),
+  };
 }
 
 /** The end of an attempt that the machine failed more often than allowed, or that failed for good outside the training. */
@@ -170,7 +176,8 @@ export function busySlots(facts: CampaignFacts, sights: ReadonlyMap<string, Atte
     const view = sights.get(name);
     if (attempt.ended !== undefined || view?.runningSince === undefined) return [];
     const seconds = Math.round((now - view.runningSince) / 1000);
-    if (view.busy) return [{ ...view.busy, slot, run_seconds: Math.max(seconds, view.busy.run_seconds) }];
+    const task = attempt.task === undefined ? {} : { native_id: attempt.task };
+    if (view.busy) return [{ ...view.busy, ...task, slot, run_seconds: Math.max(seconds, view.busy.run_seconds) }];
     return [
       {
         trial: attempt.offer.trial,
@@ -181,6 +188,7 @@ export function busySlots(facts: CampaignFacts, sights: ReadonlyMap<string, Atte
         value: null,
         rungs: [],
         recent: [],
+        ...task,
       },
     ];
   });
