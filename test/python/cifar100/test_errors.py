@@ -51,6 +51,8 @@ FakeOutOfMemoryError.__name__ = "OutOfMemoryError"
         (RuntimeError("Native API failed. Native API returns: -5 (PI_ERROR_OUT_OF_RESOURCES)"), stages.TRAINING, "resource_error"),
         (RuntimeError("UR backend failed. UR backend returns:39 (UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY)"), stages.TRAINING, "resource_error"),
         (RuntimeError("Found no NVIDIA driver on your system."), stages.ENVIRONMENT_SETUP, "environment_error"),
+        (RuntimeError("InvalidCxxCompiler: No working C++ compiler found in torch._inductor.config"), stages.TRAINING, "environment_error"),
+        (RuntimeError("Cannot find a working triton installation."), stages.TRAINING, "environment_error"),
         (RuntimeError("[enforce fail at inline_container.cc:471] . PytorchStreamWriter failed writing file data/3"), stages.TRAINING, "filesystem_error"),
         (RuntimeError("CUDA error: device-side assert triggered"), stages.TRAINING, "training_error"),
         (ValueError("Unsupported model type"), stages.MODEL_CREATION, "configuration_error"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import types
@@ -13,7 +14,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from conftest import PAYLOAD, Training
+from conftest import PAYLOAD, Training, numbers
 from payload import metrics, surroundings
 from payload.archive import FOLDER
 from payload.options import read_settings
@@ -197,6 +198,28 @@ def test_compile_is_refused_where_torch_has_none(start) -> None:
     training = start("a", "--compile")
     assert training.end() == 1
     assert training.results["error"]["category"] == "configuration_error"
+
+
+@pytest.mark.slow
+def test_a_compiled_network_trains_and_goes_on_like_another_and_without_a_compiler_says_so(start) -> None:
+    import torch
+
+    if not hasattr(torch, "compile"):
+        pytest.skip("this torch cannot compile")
+    broken = start("broken", "--compile", "--num_epochs", "1", CXX="/nowhere/g++", PATH="/nowhere")
+    assert broken.end(600) == 1
+    assert broken.results["error"]["category"] == "environment_error", broken.log
+    if shutil.which("g++") is None:
+        pytest.skip("there is no C++ compiler")
+    whole = start("whole", "--compile", "--num_epochs", "2", "--keep_checkpoint")
+    assert whole.end(1200) == 0, whole.log
+    assert whole.results["system_info"]["compile"] is True
+    rung = start("rung", "--compile", "--num_epochs", "2", HOLDFAST_TARGET_STEP="1")
+    assert rung.end(1200) == 0, rung.log
+    last = start("last", "--compile", "--num_epochs", "2", HOLDFAST_RESUME_FROM=str(rung.out / "checkpoint"))
+    assert last.end(1200) == 0, last.log
+    assert last.results["resumed"]["epoch"] == 1
+    assert numbers(last.results["training_history"]) == numbers(whole.results["training_history"])
 
 
 def test_a_device_that_is_asked_for_but_missing_is_a_recorded_fall_back(start) -> None:

@@ -58,9 +58,10 @@ _OUT_OF_MEMORY = re.compile(
     r"|out[_ ]of[_ ]resources|out_of_(device|host)_memory|not enough memory|array is too big",
     re.IGNORECASE,
 )
+# The last two are torch.compile's.
 _NO_DRIVER = re.compile(
     r"no nvidia driver|driver version is insufficient|driver shared library|libze_loader|libcuda|no device of requested type"
-    r"|torch not compiled with",
+    r"|torch not compiled with|no working c\+\+ compiler found|cannot find a working triton",
     re.IGNORECASE,
 )
 _FAILED_WRITE = re.compile(r"PytorchStreamWriter failed|file write failed|No space left on device", re.IGNORECASE)
