@@ -15,3 +15,5 @@ await main(async () => {
   const { runDemo } = await import(pathToFileURL(path.join(root, 'dist/src/demo.js')).href);
   return runDemo({ say });
 });
+// Worker and client may leave threads and timers behind; everything is stopped and told, so nothing is lost by ending now.
+process.stdout.write('', () => process.exit());

@@ -16,7 +16,7 @@ import { finite, positive } from './option-values.ts';
 import type { PlanOptions } from './plan.ts';
 import { EXPORTS, exportTrials, report } from './result-commands.ts';
 import { siteCommands } from './site-commands.ts';
-import { run, validate } from './start-commands.ts';
+import { type RunOptions, run, validate } from './start-commands.ts';
 import { STEERING, steer, type Verb } from './steer-commands.ts';
 import * as table from './table-commands.ts';
 import * as trial from './trial-commands.ts';
@@ -90,9 +90,9 @@ function start(add: Add, io: CliIo): void {
   add('validate <file>', 'check a campaign file and list every problem; needs no server', (file: string, options: { json?: boolean }) =>
     validate(file, options, io),
   );
-  add('run <file>', 'start a campaign and return its id', (file: string, options: { id?: string; watch?: boolean }) =>
-    run(file, options, io),
-  )
+  add('run <file>', 'start a campaign and return its id', (file: string, options: RunOptions) => run(file, options, io))
+    .option('-m, --trials <n>', "trials in all, instead of the file's", positive)
+    .option('--concurrency <n>', "trials in flight at most, instead of the file's", positive)
     .option('--id <id>', 'id of the campaign (default: <name>-<n>)')
     .option('-w, --watch', 'watch it until the end; Ctrl-C leaves the view, never the campaign');
   add(

@@ -7,6 +7,7 @@ import type { DataOptions } from './data.ts';
 import type { DeployOptions } from './deploy.ts';
 import type { DiagnosisKind, DiagOptions } from './diag.ts';
 import type { DiagSystemOptions } from './diag-system.ts';
+import type { DoctorOptions } from './doctor.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import type { HealthOptions } from './health.ts';
 import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
@@ -28,8 +29,8 @@ export function siteCommands(root: Command, add: Add, io: CliIo): void {
   add(
     'doctor [systems...]',
     'checks this computer and the systems named, a line each with what to do',
-    async (systems: string[], options: CommonOptions) => (await import('./doctor.ts')).doctor(systems, options, io),
-  );
+    async (systems: string[], options: DoctorOptions) => (await import('./doctor.ts')).doctor(systems, options, io),
+  ).option('-c, --config <file>', 'a campaign file: checked too, with its own system and the key of its language model');
   add(
     'health [system]',
     'the scheduled check of a system: login, endpoint, versions',

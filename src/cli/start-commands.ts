@@ -40,14 +40,21 @@ async function warningsOf(spec: CampaignSpec): Promise<string[]> {
   return capacity?.warning === undefined ? [] : [capacity.warning];
 }
 
-function describeSpec(spec: CampaignSpec): string {
+/** A campaign in one line. */
+export function describeSpec(spec: CampaignSpec): string {
   const goal = spec.objectives.map(({ metric, direction }) => `${direction} ${metric}`).join(', ');
   const known = spec.warmStart === undefined ? '' : ` with ${plural(spec.warmStart.length, 'result')} of earlier campaigns`;
   const budget = Object.entries(spec.budget).map(([name, value]) => `${name} ${value}`);
   return `${goal} over ${plural(tellingOrder(spec.space).length, 'parameter')}, sampler ${spec.sampler.type}${known}, system ${spec.system.name}, ${budget.length === 0 ? 'no budget limit' : budget.join(', ')}`;
 }
 
-export interface RunOptions extends CommonOptions {
+/** What the command line says over the file. */
+export interface Overrides {
+  readonly trials?: number;
+  readonly concurrency?: number;
+}
+
+export interface RunOptions extends CommonOptions, Overrides {
   readonly id?: string;
   readonly watch?: boolean;
 }
@@ -57,8 +64,14 @@ export interface RunOptions extends CommonOptions {
  * Returns at once with the id, or watches until the end.
  */
 export async function run(file: string, options: RunOptions, io: CliIo): Promise<Exit> {
-  const spec = await admitCampaign(file);
-  const value = inlineWarmStart(readSource(file, process.cwd()).value, process.cwd());
+  const value = overridden(
+    inlineWarmStart(readSource(file, process.cwd()).value, process.cwd()) as Readonly<Record<string, unknown>>,
+    options,
+  );
+  const isChanged = options.trials !== undefined || options.concurrency !== undefined;
+  // The file first: its mistakes have lines.
+  const own = await admitCampaign(file);
+  const spec = isChanged ? await admitCampaign(value) : own;
   return withClient<Exit>(async (client) => {
     const campaign = await startCampaign(client, value, spec, file, options.id);
     const hasWorker = await isPolled(client);
@@ -72,6 +85,22 @@ export async function run(file: string, options: RunOptions, io: CliIo): Promise
     print(io, options, { campaign, hasWorker }, `${campaign} started. ${next}`);
     return 'ok';
   });
+}
+
+/** The file's content with the command line's values in the place where the file has, or would have, its own. */
+export function overridden(
+  value: Readonly<Record<string, unknown>>,
+  { trials, concurrency }: Overrides,
+): Readonly<Record<string, unknown>> {
+  const part = (of: unknown) => (typeof of === 'object' && of !== null ? (of as Readonly<Record<string, unknown>>) : {});
+  const globus = part(value.globus_compute);
+  const isGlobus = concurrency !== undefined && part(globus.parallel_jobs).max_concurrent !== undefined;
+  return {
+    ...value,
+    ...(trials === undefined ? {} : { budget: { ...part(value.budget), trials } }),
+    ...(concurrency === undefined ? {} : { concurrency }),
+    ...(isGlobus ? { globus_compute: { ...globus, parallel_jobs: { ...part(globus.parallel_jobs), max_concurrent: concurrency } } } : {}),
+  };
 }
 
 const MOST_ATTEMPTS = 1000;
@@ -135,7 +164,7 @@ function workflowName(name: string): string {
 const WORKFLOW_QUEUE = 1;
 
 /** Whether a worker has polled the workflows' queue within the last minutes. */
-async function isPolled(client: Client): Promise<boolean> {
+export async function isPolled(client: Client): Promise<boolean> {
   const { pollers } = await client.workflowService.describeTaskQueue({
     namespace: client.options.namespace,
     taskQueue: { name: TASK_QUEUE },

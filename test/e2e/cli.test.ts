@@ -192,6 +192,10 @@ describe('a campaign from the command line', () => {
     expect(exit).toBe(1);
     expect(err).toContain('The campaign id plain-1 is in use (completed).');
     await engine.client.workflow.getHandle('plain-2').result();
+    expect(await cliJson('run', file, '--id', 'small', '--trials', '3', '--concurrency', '1')).toMatchObject({ campaign: 'small' });
+    await engine.client.workflow.getHandle('small').result();
+    expect(await cliJson<CampaignStatus>('status', 'small')).toMatchObject({ budget: { trials: 3 }, concurrency: 1, counts: { total: 3 } });
+    for (const option of ['--trials', '--concurrency']) expect((await cli('run', file, option, '0')).exit).toBe(2);
     expect((await cli('status', 'plain')).err).toMatch(/begins 2 campaigns \(plain-2, plain-1\)/);
   });
 });

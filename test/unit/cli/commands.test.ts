@@ -8,6 +8,7 @@ import { budgetOf, pointOf, withConstants } from '../../../src/cli/change-comman
 import { CliError, EXIT_CODES } from '../../../src/cli/exit-codes.ts';
 import { PRESETS } from '../../../src/cli/init-presets.ts';
 import { program } from '../../../src/cli/program.ts';
+import { overridden } from '../../../src/cli/start-commands.ts';
 import { bestRows, failureGroups, frontLine } from '../../../src/cli/table-commands.ts';
 import { told } from '../../../src/cli/told-errors.ts';
 import { admitText } from '../../../src/spec/admit.ts';
@@ -67,6 +68,20 @@ describe('the command line', () => {
     ] as const;
     for (const [error, status] of exits) expect(EXIT_CODES[told(error).exit].status).toBe(status);
     expect(told(new TypeError('x')).isUnexpected).toBe(true);
+  });
+});
+
+describe('what the command line says over the file', () => {
+  it('stands where the file has its own value, also in the guide’s block', () => {
+    expect(overridden({ budget: { trials: 9, wall_time: '1h' }, concurrency: 4 }, { trials: 2, concurrency: 1 })).toEqual({
+      budget: { trials: 2, wall_time: '1h' },
+      concurrency: 1,
+    });
+    expect(overridden({ globus_compute: { enabled: true, parallel_jobs: { max_concurrent: 12 } } }, { concurrency: 3 })).toEqual({
+      globus_compute: { enabled: true, parallel_jobs: { max_concurrent: 3 } },
+      concurrency: 3,
+    });
+    expect(overridden({ name: 'x' }, {})).toEqual({ name: 'x' });
   });
 });
 

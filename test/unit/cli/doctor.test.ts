@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => pbs.close());
 
-async function examine(change: object = {}, env: Record<string, string> = {}) {
+async function examine(change: object = {}, env: Record<string, string> = {}, config?: string) {
   const file = join(pbs.directory, 'standin.yaml');
   writeFileSync(file, stringify({ ...STAND_IN_SITE, ...change }));
   let shown = '';
@@ -29,9 +29,9 @@ async function examine(change: object = {}, env: Record<string, string> = {}) {
     errors: new PassThrough().resume(),
     interrupted: new AbortController().signal,
   };
-  const exit = await doctor([file], { json: true }, io);
+  const exit = await doctor([file], { json: true, ...(config === undefined ? {} : { config }) }, io);
   const { findings } = JSON.parse(shown) as { findings: Finding[] };
-  return { exit, of: (id: string) => findings.find((finding) => finding.id === id) };
+  return { exit, findings, of: (id: string) => findings.find((finding) => finding.id === id) };
 }
 
 it('says of a site without trouble that its server, history and queue are there', async () => {
@@ -109,4 +109,26 @@ it('repeats the site’s last refusal of a job with what mends it', async () => 
     advice: expect.stringContaining('another account'),
   });
   await driver.closeLaunch('camp-1');
+});
+
+it('goes in the order dependencies, campaign file, logins, and tells all of it whatever fails before', async () => {
+  const good = join(pbs.directory, 'good.yaml');
+  const space = 'search_space: {x: {type: float, min: 0, max: 1}}\ntraining: {command: "true", bundle: nowhere}\nbudget: {trials: 2}\n';
+  const llm = 'llm: {base_url: "http://127.0.0.1:1/v1", model: m, api_key: "env:KEY_OF_NOBODY"}\n';
+  writeFileSync(good, `objective: {metric: a, direction: maximize}\n${space}${llm}`);
+  const { exit, findings, of } = await examine({ ssh: { host: 'nowhere.invalid' } }, {}, good);
+  expect(exit).toBe('failed');
+  const place = (id: string) => findings.findIndex((finding) => finding.id === id);
+  expect([place('node'), place('campaign'), place('training-code'), place('llm-key'), place('ssh-login')]).toEqual(
+    [place('node'), place('campaign'), place('training-code'), place('llm-key'), place('ssh-login')].sort((a, b) => a - b),
+  );
+  expect(of('campaign')).toMatchObject({ status: 'ok' });
+  expect(of('training-code')).toMatchObject({ status: 'fail', found: expect.stringContaining('nowhere does not exist') });
+  expect(of('llm-key')).toMatchObject({ status: 'fail', found: expect.stringContaining('KEY_OF_NOBODY') });
+  expect(of('ssh-login')).toMatchObject({ status: 'warn' });
+
+  writeFileSync(good, 'objectve: 1\nbudget: {trials: 0}\n');
+  const bad = await examine({ ssh: { host: 'nowhere.invalid' } }, {}, good);
+  expect(bad.findings.filter(({ id, status }) => id === 'campaign' && status === 'fail').length).toBeGreaterThan(2);
+  expect(bad.of('ssh-login')).toMatchObject({ status: 'warn' });
 });
