@@ -41,6 +41,11 @@ export async function prepare(state: CampaignState, source: unknown, desk: Desk)
   } catch (error) {
     // The user's mistake, without the engine's wrapping: one failure that lists every problem.
     const cause = error instanceof ActivityFailure ? error.cause : error;
+    // Whoever asks for its status hears why it ended. The search attributes stay as they are: histories of earlier versions have no event for them here.
+    state.phase = 'ended';
+    state.stopReason = cause instanceof Error ? cause.message : String(cause);
+    state.hasSearchAttributes = false;
+    desk.show();
     throw cause instanceof ApplicationFailure
       ? ApplicationFailure.create({
           message: cause.message,

@@ -41,7 +41,7 @@ async function key(llm: NonNullable<CampaignSpec['llm']>, env: CliIo['env']): Pr
   const title = { id: 'llm-key', title: 'Language model' };
   const source = keySource(llm.apiKey, llmOptions(llm).globus, { ...process.env, ...env });
   return source.key().then(
-    () => ({ ...title, status: 'ok', found: `${llm.model}; its key is there (holdfast diag llm asks it)` }),
+    () => ({ ...title, status: 'ok', found: `${llm.model}; its key is there (holdfast diag inference asks it)` }),
     (error: unknown) => failed(title, error),
   );
 }

@@ -1,13 +1,14 @@
+import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
-import type { CampaignSpec } from '../domain/campaign.ts';
+import type { Budget, CampaignSpec } from '../domain/campaign.ts';
 import { TASK_QUEUE } from '../domain/ids.ts';
 import { admitCampaign } from '../spec/admit.ts';
 import { BadSpec } from '../spec/bad-spec.ts';
 import { readSource } from '../spec/source.ts';
 import { inlineWarmStart } from '../spec/warm-start.ts';
-import { plural } from '../view/format.ts';
+import { duration, instant, plural } from '../view/format.ts';
 import { tellingOrder } from '../view/parameters.ts';
 import { CliError, type Exit, withCode } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
@@ -29,8 +30,19 @@ export async function validate(file: string, options: CommonOptions, io: CliIo):
   }
 }
 
-/** What is no mistake and yet not as meant: more trials at once than the endpoint's own file has workers for. */
+/** What is no mistake and yet hardly meant: code that is not there, more trials at once than the endpoint's own file has workers for. */
 async function warningsOf(spec: CampaignSpec): Promise<string[]> {
+  const { bundle } = spec.training;
+  const missing =
+    bundle === undefined || existsSync(bundle)
+      ? []
+      : [
+          `training.bundle: there is no folder ${bundle} here. The worker looks for it where it was started; without it the campaign fails at once.`,
+        ];
+  return [...missing, ...(await endpointWarnings(spec))];
+}
+
+async function endpointWarnings(spec: CampaignSpec): Promise<string[]> {
   if (spec.system.kind !== 'globus_compute') return [];
   const [{ endpointCapacity }, { campaignSettings }] = await Promise.all([
     import('../systems/globus/endpoint-capacity.ts'),
@@ -44,8 +56,17 @@ async function warningsOf(spec: CampaignSpec): Promise<string[]> {
 export function describeSpec(spec: CampaignSpec): string {
   const goal = spec.objectives.map(({ metric, direction }) => `${direction} ${metric}`).join(', ');
   const known = spec.warmStart === undefined ? '' : ` with ${plural(spec.warmStart.length, 'result')} of earlier campaigns`;
-  const budget = Object.entries(spec.budget).map(([name, value]) => `${name} ${value}`);
+  const budget = budgetWords(spec.budget);
   return `${goal} over ${plural(tellingOrder(spec.space).length, 'parameter')}, sampler ${spec.sampler.type}${known}, system ${spec.system.name}, ${budget.length === 0 ? 'no budget limit' : budget.join(', ')}`;
+}
+
+function budgetWords({ trials, nodeHours, wallSeconds, deadline }: Budget): string[] {
+  return [
+    ...(trials === undefined ? [] : [plural(trials, 'trial')]),
+    ...(nodeHours === undefined ? [] : [`${nodeHours} node-hours`]),
+    ...(wallSeconds === undefined ? [] : [`${duration(wallSeconds)} of wall time`]),
+    ...(deadline === undefined ? [] : [`until ${instant(Date.parse(deadline))}`]),
+  ];
 }
 
 /** What the command line says over the file. */
@@ -74,6 +95,7 @@ export async function run(file: string, options: RunOptions, io: CliIo): Promise
   const spec = isChanged ? await admitCampaign(value) : own;
   return withClient<Exit>(async (client) => {
     const campaign = await startCampaign(client, value, spec, file, options.id);
+    if (options.json !== true) for (const warning of await warningsOf(spec)) io.errors.write(`WARN ${warning}\n`);
     const hasWorker = await isPolled(client);
     const next = hasWorker
       ? `Watch it: holdfast watch ${campaign}`

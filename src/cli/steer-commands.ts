@@ -90,8 +90,10 @@ export async function confirm(io: CliIo, question: string): Promise<boolean> {
 export async function refuseEnded(client: Client, campaign: string): Promise<void> {
   const { status } = await client.workflow.getHandle(campaign).describe();
   if (status.name === 'RUNNING') return;
-  const { result } = await askEnd(client, campaign);
-  const reason = result?.stopReason ?? status.name.toLowerCase();
+  const end = await askEnd(client, campaign);
+  const reason = sentence(
+    end.result?.stopReason ?? (end.kind === 'failed' && end.message !== '' ? end.message : status.name.toLowerCase()),
+  );
   const isSpent = await spent(client, campaign);
   throw new CliError(
     isSpent ? 'budgetSpent' : 'failed',
@@ -99,6 +101,8 @@ export async function refuseEnded(client: Client, campaign: string): Promise<voi
     `${campaign} has ended: ${reason} Start another one with \`holdfast run FILE\`.`,
   );
 }
+
+const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);
 
 async function spent(client: Client, campaign: string): Promise<boolean> {
   try {

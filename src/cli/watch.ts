@@ -149,7 +149,7 @@ function lineView(io: CliIo, options: CommonOptions): View {
 
 /** What the result would have said, for a campaign that ended without one. */
 function fromStatus(
-  status: 'cancelled' | 'terminated' | 'failed',
+  { status, message }: Extract<CampaignEnd, { kind: 'failed' }>,
   { counts, best, elapsedSeconds, stopReason, headline, resultsDirectory }: CampaignStatus,
 ): Pick<CampaignResult, 'counts' | 'best' | 'elapsedSeconds' | 'stopReason' | 'resultsDirectory' | 'reportPath'> & {
   readonly status: string;
@@ -158,7 +158,7 @@ function fromStatus(
     status,
     counts,
     elapsedSeconds,
-    stopReason: stopReason ?? headline,
+    stopReason: stopReason ?? (status === 'failed' && message !== '' ? message : headline),
     ...(best === undefined ? {} : { best }),
     ...(resultsDirectory === undefined ? {} : { resultsDirectory }),
   };
@@ -166,7 +166,7 @@ function fromStatus(
 
 /** The last words about a campaign: how it ended, the best configuration, where the results lie. */
 export function endText(campaign: string, end: CampaignEnd, status?: CampaignStatus): string {
-  const result = end.result ?? (end.kind === 'failed' && status !== undefined ? fromStatus(end.status, status) : undefined);
+  const result = end.result ?? (end.kind === 'failed' && status !== undefined ? fromStatus(end, status) : undefined);
   if (result === undefined) return `\n${campaign} ${end.kind === 'failed' ? `${end.status}: ${end.message}` : ''}\n`;
   const metric = status?.objectives[0]?.metric ?? 'objective';
   const { best, counts } = result;

@@ -354,6 +354,24 @@ describe('what cannot work is told in one sentence', () => {
     });
   });
 
+  it('a campaign that failed before its first trial: status, watch and stop say why', async () => {
+    const file = path.join(folder, 'no-code.yaml');
+    await writeFile(
+      file,
+      (await readFile(path.join(folder, 'plain.yaml'), 'utf8')).replace(path.join(folder, 'train'), path.join(folder, 'nowhere')),
+    );
+    const warned = await cli('run', file, '--id', 'no-code');
+    expect(warned.err).toMatch(/^WARN training\.bundle: there is no folder .*nowhere here\./);
+    expect((await cli('validate', file)).out).toContain('WARN training.bundle');
+    const watched = await cli('watch', 'no-code');
+    expect(watched.exit).toBe(1);
+    expect(watched.out).toMatch(/no-code failed after .*: Training code .*nowhere does not exist\./);
+    const status = await cli('status', 'no-code');
+    expect(status.out).toMatch(/^no-code {2}ended /);
+    expect(status.out).toMatch(/^Training code .*nowhere does not exist\. .*\[HF-BUNDLE-MISSING\]$/m);
+    expect((await cli('stop', 'no-code', '--yes')).err).toMatch(/^no-code has ended: Training code .*nowhere does not exist/);
+  });
+
   it('no server: exit 5 and the next step, also as JSON', async () => {
     process.env.TEMPORAL_ADDRESS = '127.0.0.1:1';
     try {
