@@ -52,15 +52,19 @@ export async function login(system: string, settings: SshSettings, options: Logi
   return state;
 }
 
+/** A moment that is as old as the answer says nothing: nobody was there to see since when. */
+const JUST_NOW_MS = 5_000;
+
 /** One line for people. */
-export function describeLogin(system: string, state: LoginState): string {
+export function describeLogin(system: string, state: LoginState, now = Date.now()): string {
+  const since = now - Date.parse(state.since) < JUST_NOW_MS ? '' : ` since ${state.since}`;
   switch (state.kind) {
     case 'ready':
-      return `${system} is logged in${state.node === undefined ? '' : ` on ${state.node}`} since ${state.since}.`;
+      return `${system} is logged in${state.node === undefined ? '' : ` on ${state.node}`}${since}.`;
     case 'needs_login':
-      return `${system} needs a login since ${state.since}: ${state.why}`;
+      return `${system} needs a login${since}: ${state.why}`;
     case 'unreachable':
-      return `${system} cannot be reached since ${state.since}: ${state.why}`;
+      return `${system} cannot be reached${since}: ${state.why}`;
   }
 }
 
@@ -131,9 +135,10 @@ async function loginByMaster(
       `ssh could not log in to ${options.node ?? settings.host} (exit status ${code}). Nothing is tried again by itself. ${last && options.node === undefined ? `Another login node: holdfast login ${system} --node <full name>.` : 'Wait for a new passcode before the next attempt.'}`,
     );
   const node = await nodeName(carrier);
+  const record = { ...(node === undefined ? {} : { node }), since: new Date().toISOString() };
+  await writeFile(masterRecordFile(address), `${JSON.stringify(record)}\n`, { mode: 0o600 });
   if (node !== undefined) {
-    await writeFile(masterRecordFile(address), `${JSON.stringify({ node, since: new Date().toISOString() })}\n`, { mode: 0o600 });
-    if (last && last.node !== node)
+    if (last?.node !== undefined && last.node !== node)
       io.output.write(`This is ${node}; the last login was on ${last.node}. Files that only one login node sees (/tmp) differ.\n`);
   }
   return carrier.check();

@@ -155,9 +155,14 @@ async function login(system: string, options: LoginCommand, io: CliIo): Promise<
     );
   }
   const wake = (name: string) =>
-    withClient((client) => wakeSystem(client.workflow, name)).catch((error: unknown) => {
-      // The login stands without Temporal; its next look finds it.
-      io.errors.write(`The waiting campaigns could not be told (${error instanceof Error ? error.message : String(error)})\n`);
+    withClient((client) => wakeSystem(client.workflow, name)).catch(async (error: unknown) => {
+      const { TemporalUnreachable } = await import('../temporal/connection.ts');
+      // The login stands without Temporal, and before the first `holdfast dev` there is nobody to tell.
+      const why =
+        error instanceof TemporalUnreachable ? 'no Temporal server answers' : error instanceof Error ? error.message : String(error);
+      io.errors.write(
+        `No campaign was told (${why}). If one waits for this login, run holdfast login ${name} again when the server is up.\n`,
+      );
     });
   const state = await logIn(system, profile.ssh, options, {
     input: io.input,

@@ -56,7 +56,8 @@ const loginAdvice = (system: string) => `Run \`holdfast login ${system}\` in a t
 
 /** What `holdfast login` leaves beside the socket. */
 export interface MasterRecord {
-  readonly node: string;
+  /** Full name of the login node, where it says one. */
+  readonly node?: string;
   readonly since: string;
 }
 
@@ -78,7 +79,7 @@ export function controlMasterCarrier(address: MasterAddress): Carrier {
   async function check(): Promise<LoginState> {
     if (await isMasterAlive(address)) {
       const record = await readRecord(address);
-      return set({ kind: 'ready', since: record?.since ?? now(), ...(record ? { node: record.node } : {}) });
+      return set({ kind: 'ready', since: record?.since ?? now(), ...(record?.node === undefined ? {} : { node: record.node }) });
     }
     return set({ kind: 'needs_login', since: now(), why: `The connection to ${settings.host} has ended. ${loginAdvice(system)}` });
   }

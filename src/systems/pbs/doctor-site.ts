@@ -60,7 +60,7 @@ async function checkSetup({ name, setup, python }: PbsProfile, shell: RemoteShel
   if (version === '')
     return { status: 'fail', found: `${python} does not start after setup`, advice: `Set python in config/systems/${name}.yaml.` };
   return major === 3 && minor >= 6
-    ? { status: 'ok', found: `${setup.length} lines, then Python ${version} from ${prefix}` }
+    ? { status: 'ok', found: `${setup.length} ${setup.length === 1 ? 'line' : 'lines'}, then Python ${version} from ${prefix}` }
     : {
         status: 'fail',
         found: `${python} is ${version}`,

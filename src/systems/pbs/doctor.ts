@@ -74,7 +74,7 @@ const CHECKS: readonly Check[] = [
         ? { status: 'ok', found: `as of ${profile.asOf}` }
         : {
             status: 'warn',
-            found: `${differences.length} differences since ${profile.asOf}`,
+            found: `${differences.length} ${differences.length === 1 ? 'difference' : 'differences'} since ${profile.asOf}`,
             advice: `See them with holdfast systems diff ${profile.name}, then change the profile.`,
           };
     },
