@@ -18,7 +18,15 @@ export async function main(argv: readonly string[], io: CliIo = processIo()): Pr
   try {
     await command.parseAsync([...argv], { from: 'user' });
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODES.ok.status : EXIT_CODES.usage.status;
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return EXIT_CODES.ok.status;
+      // Its words are on the terminal already; a program reads the document.
+      if (argv.includes('--json')) {
+        const message = error.message.replace(/^error: /, '').replace(/\s+/g, ' ');
+        io.output.write(`${JSON.stringify({ error: { code: 'HF-USAGE', message, exit: EXIT_CODES.usage.status } })}\n`);
+      }
+      return EXIT_CODES.usage.status;
+    }
     const { told } = await import('./told-errors.ts');
     const problem = told(error);
     if (argv.includes('--json')) {

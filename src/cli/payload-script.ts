@@ -22,8 +22,16 @@ export async function runPayloadScript(script: string, words: readonly string[],
   const python = scriptPython(io.env);
   const file = path.join(packageRoot(), 'remote', 'training', 'cifar100', script);
   const child = spawn(python, [file, ...words], { stdio: ['ignore', 'pipe', 'pipe'], signal: io.interrupted, killSignal: 'SIGTERM' });
-  child.stdout.on('data', (piece: Buffer) => io.output.write(piece));
-  child.stderr.on('data', (piece: Buffer) => io.errors.write(piece));
+  let hasAnswer = false;
+  let said = '';
+  child.stdout.on('data', (piece: Buffer) => {
+    hasAnswer = true;
+    io.output.write(piece);
+  });
+  child.stderr.on('data', (piece: Buffer) => {
+    said = `${said}${piece}`.slice(-2000);
+    io.errors.write(piece);
+  });
   const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (...end) => resolve(end));
@@ -32,7 +40,11 @@ export async function runPayloadScript(script: string, words: readonly string[],
   });
   if (code === null)
     throw new CliError('failed', 'HF-PYTHON', `${script} was ended by ${signal}. Start it again: it goes on from where it was.`);
-  return EXITS[code] ?? 'failed';
+  const exit = EXITS[code] ?? 'failed';
+  // A program that asked for JSON gets a document even when the script has only words.
+  if (words.includes('--json') && !hasAnswer && exit !== 'ok')
+    throw new CliError(exit, 'HF-SCRIPT', said.trim().replace(/^error: /, '') || `${script} ended with ${code}.`);
+  return exit;
 }
 
 /** Words of a command line from options: true → `--name`, a value → `--name value`; what is absent or false is left out. */

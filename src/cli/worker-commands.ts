@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import pino, { type Logger } from 'pino';
+import pino, { type Logger, type LoggerOptions } from 'pino';
 import { startDev } from '../dev.ts';
 import { cacheFolder } from '../package-root.ts';
 import { loadDrivers } from '../systems/load-drivers.ts';
@@ -27,17 +27,20 @@ function loggerFor(options: WorkerOptions, io: CliIo): Logger {
     throw new CliError('usage', 'HF-USAGE', `--log-level ${options.logLevel} is not known. Choose ${LEVELS.join(', ')}.`);
   }
   const isPretty = options.json !== true && io.output.isTTY === true;
-  const time = pino.stdTimeFunctions.isoTime;
-  return isPretty
-    ? pino({
-        level: options.logLevel,
-        timestamp: time,
-        transport: {
-          target: 'pino-pretty',
-          options: { translateTime: 'SYS:dd-mm-yyyy HH:MM:ss', ignore: 'pid,hostname', colorize: (io.env.NO_COLOR ?? '') === '' },
-        },
-      })
-    : pino({ level: options.logLevel, timestamp: time });
+  return pino({
+    ...logOptions(options.logLevel),
+    ...(isPretty ? { transport: { target: 'pino-pretty', options: prettyOptions(io.env) } } : {}),
+  });
+}
+
+/** Instants of JSON lines are ISO 8601, in UTC. */
+export function logOptions(level: string): LoggerOptions {
+  return { level, timestamp: pino.stdTimeFunctions.isoTime };
+}
+
+/** Instants of people's lines have day, month, year and this computer's time. */
+export function prettyOptions(env: CliIo['env']) {
+  return { translateTime: 'SYS:dd-mm-yyyy HH:MM:ss', ignore: 'pid,hostname', colorize: (env.NO_COLOR ?? '') === '' };
 }
 
 /** `holdfast worker --systems a,b`: runs workflows, and the side effects of these systems, until it is told to stop. */
