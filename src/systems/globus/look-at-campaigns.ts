@@ -1,0 +1,68 @@
+import { createHash } from 'node:crypto';
+import type { LookRequest, LookResult } from '../driver.ts';
+import type { AuthMethod } from './authorizer.ts';
+import type { CampaignFacts } from './campaign-facts.ts';
+import { type AskedTasks, lookAtCampaign, taskIds, watchNotices } from './campaign-watch.ts';
+import type { GlobusConnection } from './connection.ts';
+import type { KnownCampaigns } from './known-campaigns.ts';
+import { busySlots, nameOf, PILOT } from './watch-trials.ts';
+
+/** The one look for all campaigns of a system; undefined when nothing is new. `told` are notices about the system itself. */
+export async function lookAtCampaigns(
+  known: KnownCampaigns,
+  connection: GlobusConnection,
+  request: LookRequest,
+  signal: AbortSignal,
+  told: () => Promise<readonly string[]>,
+): Promise<LookResult | undefined> {
+  for (const { campaign, ...name } of request.acks) {
+    const facts = known.find(campaign);
+    if (facts) await known.alone(campaign, () => acknowledge(known, facts, nameOf(name)));
+  }
+  const notices: string[] = [];
+  const asked = await askTogether(known, connection, signal);
+  for (const facts of known.all()) {
+    await known.alone(facts.campaign, () => lookAtCampaign({ ...known.lookOf(facts, signal), ...asked.get(facts.authMethod) }));
+    notices.push(...watchNotices(facts, known.watchOf(facts.campaign)));
+  }
+  notices.unshift(...(await told()));
+  const ended = known.all().flatMap((facts) => Object.values(facts.attempts).flatMap((attempt) => attempt.ended ?? []));
+  const running = known
+    .all()
+    .map((facts) => ({ campaign: facts.campaign, pilot: PILOT, busy: busySlots(facts, known.watchOf(facts.campaign).sights) }))
+    .filter((entry) => entry.busy.length > 0);
+  const cursor = createHash('sha256')
+    .update(JSON.stringify([running.map(({ campaign, busy }) => [campaign, busy.map(({ run_seconds: _, ...slot }) => slot)]), notices]))
+    .digest('hex');
+  if (ended.length === 0 && cursor === request.cursor) return undefined;
+  return { cursor, ended, running, pilots: [], broken: [], notices: notices.slice(0, 10) };
+}
+
+/** One status request for the pending tasks of all campaigns, for each login that they use. */
+async function askTogether(
+  known: KnownCampaigns,
+  connection: GlobusConnection,
+  signal: AbortSignal,
+): Promise<Map<AuthMethod, { readonly asked: AskedTasks }>> {
+  const idsOf = new Map<AuthMethod, Set<string>>();
+  for (const facts of known.all()) {
+    const ids = idsOf.get(facts.authMethod) ?? new Set<string>();
+    for (const id of taskIds(facts, known.watchOf(facts.campaign))) ids.add(id);
+    idsOf.set(facts.authMethod, ids);
+  }
+  const answers = new Map<AuthMethod, { readonly asked: AskedTasks }>();
+  for (const [method, ids] of idsOf) {
+    if (ids.size === 0) continue;
+    answers.set(method, { asked: { ids, found: await connection.client(method).tasks([...ids], signal) } });
+  }
+  return answers;
+}
+
+async function acknowledge(known: KnownCampaigns, facts: CampaignFacts, name: string): Promise<void> {
+  if (facts.attempts[name]?.ended === undefined) return;
+  delete facts.attempts[name];
+  known.watchOf(facts.campaign).sights.delete(name);
+  facts.acknowledged.push(name);
+  facts.uncollected.push(name);
+  await known.store.save(facts);
+}

@@ -1,0 +1,65 @@
+import { RECALL_REASON, type SentOrders, type SystemOrder } from '../driver.ts';
+import { type CampaignFacts, newAttempt } from './campaign-facts.ts';
+import { type CampaignWatch, sendStops } from './campaign-watch.ts';
+import { submitControl } from './control-tasks.ts';
+import type { KnownCampaigns } from './known-campaigns.ts';
+import { submitAttempts } from './submit-trials.ts';
+import { nameOf, sight } from './watch-trials.ts';
+
+type Answer = SentOrders['answers'][number];
+type Offer = Extract<SystemOrder, { kind: 'offer' }>;
+type Stop = Extract<SystemOrder, { kind: 'stop' }>;
+
+/** Takes one campaign's offers and stops: what is new goes into the facts first, then out. Each order however often it is given has one effect. */
+export async function takeOrders(
+  known: KnownCampaigns,
+  campaign: string,
+  orders: readonly (Offer | Stop)[],
+): Promise<Map<SystemOrder, Answer>> {
+  const facts = known.get(campaign);
+  const watch = known.watchOf(campaign);
+  const answers = new Map<SystemOrder, Answer>();
+  const due: string[] = [];
+  for (const order of orders) {
+    const name = order.kind === 'offer' ? nameOf(order.offer) : nameOf(order);
+    if (facts.acknowledged.includes(name) || facts.attempts[name]?.ended !== undefined) answers.set(order, 'done');
+    else if (order.kind === 'stop') answers.set(order, await takeStop(known, facts, name, order));
+    else {
+      if (takeOffer(facts, watch, name, order)) due.push(name);
+      answers.set(order, 'offered');
+    }
+  }
+  await known.store.save(facts);
+  await sendStops(known.lookOf(facts));
+  if (due.length > 0 || facts.intent !== undefined) await submitAttempts(known.submitContext(facts), due);
+  for (const name of due) sight(watch.sights, name);
+  return answers;
+}
+
+/** True: it is to be submitted now. */
+function takeOffer(facts: CampaignFacts, watch: CampaignWatch, name: string, { offer }: Offer): boolean {
+  const { rebuilding } = facts;
+  if (facts.attempts[name] === undefined && rebuilding?.uncertain.includes(name)) {
+    // It may have been sent before the facts were lost: the pending tasks of the group and the file system are asked first.
+    rebuilding.uncertain = rebuilding.uncertain.filter((other) => other !== name);
+    facts.attempts[name] = newAttempt(offer, rebuilding.strays);
+    sight(watch.sights, name).isSuspect = true;
+    return false;
+  }
+  // What was offered before and has no task (its submission was cut off) is due again; what has one is not.
+  facts.attempts[name] ??= newAttempt(offer);
+  return facts.attempts[name].tasks.length === 0 && !watch.sights.get(name)?.isSuspect;
+}
+
+async function takeStop(known: KnownCampaigns, facts: CampaignFacts, name: string, { reason }: Stop): Promise<Answer> {
+  const attempt = facts.attempts[name];
+  if (reason === RECALL_REASON) return attempt === undefined ? 'unknown' : 'stopping';
+  if (attempt === undefined) {
+    // One that was sent before the facts were lost runs perhaps, and nobody waits for its end: it stops by its file.
+    if (facts.rebuilding?.uncertain.includes(name))
+      await submitControl(known.targetOf(facts), [{ op: 'stop', directory: facts.directory, names: [name], reason }]);
+    return 'unknown';
+  }
+  attempt.stop ??= { reason, placed: false };
+  return 'stopping';
+}
