@@ -19,7 +19,7 @@ const { values: args } = parseArgs({
   options: {
     tasks: { type: 'string', default: join(root, '../shared/bench') },
     samplers: { type: 'string', default: 'auto,gp,tpe,random' },
-    peers: { type: 'string', default: 'tpe,tpe-univariate' },
+    peers: { type: 'string', default: 'tpe,tpe-univariate,gp' },
     sizes: { type: 'string', default: '100,1000,10000' },
     repeats: { type: 'string', default: '12' },
     save: { type: 'string' },
@@ -41,6 +41,12 @@ const point = (i: number) => {
     ),
   );
 };
+/** Values of the first points, each computed once: every sampler is told the same ones. */
+const values: number[] = [];
+const valueAt = (i: number): number => {
+  while (values.length <= i) values.push(task.evaluate(point(values.length)).value);
+  return values[i] as number;
+};
 const median = (xs: readonly number[]): number => [...xs].sort((a, b) => a - b)[Math.floor(xs.length / 2)] as number;
 const mean = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0) / xs.length;
 
@@ -56,29 +62,34 @@ const cells: Cell[] = [];
 const show = (cell: Cell) => {
   cells.push(cell);
   const [first, middle, average] = [cell.firstMs, cell.medianMs, cell.meanMs].map((x) => x.toFixed(1));
-  console.log(`| ${cell.sampler} | ${cell.trials} | ${cell.batch} | ${first} | ${middle} | ${average} |`);
+  say(`| ${cell.sampler} | ${cell.trials} | ${cell.batch} | ${first} | ${middle} | ${average} |`);
 };
 
-console.log(
+const lines: string[] = [];
+const say = (line: string) => {
+  console.log(line);
+  lines.push(line);
+};
+say(
   `${cpus()[0]?.model}, ${cpus().length} cores, load ${loadavg()[0]?.toFixed(1)}; Node ${process.version}; ${new Date().toISOString().slice(0, 10)}; CPU ms.\n`,
 );
-console.log('| sampler | finished trials | points asked | first | median | mean |\n| --- | --- | --- | --- | --- | --- |');
+say('| sampler | finished trials | points asked | first | median | mean |\n| --- | --- | --- | --- | --- | --- |');
 for (const size of args.sizes.split(',').map(Number))
   for (const name of args.samplers.split(',').filter(Boolean))
     for (const batch of [1, 12]) {
       const trials: TrialRow[] = [];
-      const add = (params: TrialRow['params']) =>
+      const add = (params: TrialRow['params'], value = task.evaluate(params).value) =>
         trials.push({
           number: trials.length + 1,
           params,
           origin: 'told',
           state: 'completed',
-          values: [task.evaluate(params).value],
+          values: [value],
           attempts: 1,
           createdAt: trials.length,
           finishedAt: trials.length,
         });
-      for (let i = 0; i < size; i++) add(point(i));
+      for (let i = 0; i < size; i++) add(point(i), valueAt(i));
       let state: SamplerState | undefined;
       const times: number[] = [];
       for (let r = 0; r < repeats; r++) {
@@ -113,9 +124,10 @@ for (const peer of args.peers.split(',').filter(Boolean)) {
     if (peer === 'gp' && size > 1000) continue;
     for (const batch of [1, 12]) {
       const optimiser = await process.begin(peer, { space: task.space, directions: [task.direction], seed: 1 });
+      let next = 0;
       await optimiser.add?.(
         Array.from({ length: size }, (_, i) => point(i)),
-        (params) => [task.evaluate(params).value],
+        () => [valueAt(next++)],
       );
       const times: number[] = [];
       for (let r = 0; r < (peer === 'gp' ? 3 : repeats); r++) {
@@ -139,5 +151,6 @@ for (const peer of args.peers.split(',').filter(Boolean)) {
 if (args.save) {
   const file = join(root, 'bench/results', args.save);
   mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(`${file}.md`, `# Time of a suggestion\n\n${lines.join('\n')}\n`);
   writeFileSync(`${file}.json`, `${JSON.stringify({ made: new Date().toISOString(), node: process.version, cells }, null, 1)}\n`);
 }

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Space } from '../../../src/domain/space.ts';
 import { type AskTell, answer, openAskTell } from '../../../src/search/ask-tell.ts';
@@ -181,6 +182,38 @@ test('own points, steps, corrections, several objectives and the best so far', (
   ]);
   expect(pair.answers[1]?.[0]?.error).toContain('list of 2');
   expect(pair.session.trials[0]?.values).toEqual([1, 2]);
+});
+
+test('no line, however odd, breaks a session: every answer is JSON, and the next ask is answered', () => {
+  const odd = fc.oneof(
+    fc.string(),
+    fc.json(),
+    fc.record({ tell: fc.jsonValue() }).map((line) => JSON.stringify(line)),
+    fc.record({ ask: fc.jsonValue() }).map((line) => JSON.stringify(line)),
+    fc
+      .record({
+        id: fc.oneof(fc.integer({ min: -1, max: 4 }), fc.jsonValue()),
+        value: fc.jsonValue(),
+        state: fc.jsonValue(),
+        step: fc.jsonValue(),
+      })
+      .map((tell) => JSON.stringify({ tell })),
+  );
+  fc.assert(
+    fc.property(fc.array(odd, { maxLength: 12 }), (lines) => {
+      let session = openAskTell(space, { sampler: 'random', seed: 2 });
+      for (const line of ['{"ask": 3}', ...lines.filter((line) => !/[\r\n]/.test(line) && !/"ask":\d{4}/.test(line))]) {
+        const said = answer(session, line);
+        session = said.session;
+        for (const each of said.lines) expect(JSON.parse(each)).toBeTypeOf('object');
+      }
+      const next = answer(session, '{"ask": 1}').lines.map((line) => JSON.parse(line));
+      expect(next).toHaveLength(1);
+      expect(Object.keys(next[0].params)).toHaveLength(5);
+      for (const { values } of session.trials) expect((values ?? []).every(Number.isFinite)).toBe(true);
+    }),
+    { numRuns: 300 },
+  );
 });
 
 test('an unknown sampler is refused when the session opens', () => {
