@@ -39,6 +39,7 @@ ANSWER_BYTES = 768 * 1024
 RECORDS_AT_ONCE = 200
 HOLDERS_AT_MOST = 20
 PILOTS_AT_MOST = 1000
+FAILURES_OF_A_BAD_NODE = 2
 
 
 def file_name(name: str) -> str:
@@ -358,11 +359,30 @@ class Exchange:
         name = "{}.{}".format(each["trial"], each["attempt"])
         if launch is None or not ATTEMPT.match(name):
             return False
+        self.note_bad_node(launch, read_json(launch.spool("done", name + ".json")) or {})
         try:
             os.rename(launch.spool("done", name + ".json"), launch.spool("collected", name + ".json"))
         except OSError:
             return os.path.exists(launch.spool("collected", name + ".json"))
         return True
+
+    def note_bad_node(self, launch: Launch, record: Json) -> None:
+        """Nodes whose agent died with a trial on it, once a pilot; the second time node.sh leaves them idle where a pilot has others (R17)."""
+        directory = str(record.get("directory"))
+        if (record.get("error") or {}).get("class") != "node_failure" or ".." in directory.split("/"):
+            return
+        # The record is written by whoever found the attempt; where it ran stands in its start.
+        started = read_json(os.path.join(launch.folder, directory, "started")) or {}
+        node = file_name(str(started.get("host") or "").split(".")[0])
+        pilot = file_name(str(started.get("agent") or "").partition("@")[0])
+        if not node or not pilot:
+            return
+        seen = os.path.join(launch.folder, "pbs", "failed-nodes", node)
+        os.makedirs(seen, exist_ok=True)
+        write_whole(os.path.join(seen, pilot), "")
+        if len(names_in(seen)) >= FAILURES_OF_A_BAD_NODE:
+            os.makedirs(os.path.join(launch.folder, "pbs", "avoid"), exist_ok=True)
+            write_whole(os.path.join(launch.folder, "pbs", "avoid", node), "")
 
     def order(self, each: Json) -> str:
         if each["kind"] == "stopPilot":
@@ -599,6 +619,8 @@ class Exchange:
             self.note_seen(row, found["qstat"])
         found.update(self.records(int(wanted.get("max_bytes", ANSWER_BYTES))))
         found["files"] = self.small_files(found["done"], int(wanted.get("collect_bytes", 0)))
+        avoided = {launch.campaign: names_in(os.path.join(launch.folder, "pbs", "avoid")) for launch in self.launches.values()}
+        found["avoided"] = {campaign: nodes for campaign, nodes in avoided.items() if nodes}
         return found
 
     def small_files(self, done: List[Json], max_bytes: int) -> Json:

@@ -151,8 +151,15 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
         .filter((beat) => beat.state !== 'ended')
         .map((beat) => ({ campaign: row.campaign, pilot: row.pilot, busy: beat.busy })),
     );
-    const notices = [...heldNotices(), ...gone.notices(), ...judged.notices].slice(0, 10);
+    const notices = [...heldNotices(), ...gone.notices(), ...badNodes(seen.avoided), ...judged.notices].slice(0, 10);
     return newsOf({ ended: seen.done, running, pilots: judged.seen, broken: seen.broken, notices }, request);
+  }
+
+  function badNodes(avoided: Readonly<Record<string, readonly string[]>>): string[] {
+    return Object.entries(avoided).map(
+      ([campaign, nodes]) =>
+        `${campaign}: trials of two pilots were lost on ${nodes.join(', ')}; pilots with other nodes leave ${nodes.length === 1 ? 'it' : 'them'} idle. Tell the site`,
+    );
   }
 
   function heldNotices(): string[] {

@@ -95,6 +95,8 @@ const look = z.object({
   done: z.array(z.looseObject({ trial: z.string(), attempt: z.int() }).transform((record) => record as unknown as DoneRecord)),
   broken: z.array(z.object({ campaign: z.string(), name: z.string(), message: z.string() })),
   more: z.boolean(),
+  /** Nodes that pilots leave idle, by campaign. */
+  avoided: z.record(z.string(), z.array(z.string())).default({}),
   /** Small files of ended attempts that came along, by `<campaign>/<trial>.<attempt>`. */
   files: z.record(z.string(), z.array(remoteFile)).default({}),
 });

@@ -105,6 +105,7 @@ if [ -e cancelled ]; then
   exit 0
 fi
 rm -f exit
+sort -u "$PBS_NODEFILE" >nodes 2>/dev/null
 
 # The exit file appears whole: an end on record even when PBS has forgotten the job.
 finish() {
@@ -160,8 +161,19 @@ fi
 `;
 }
 
+/** A node that lost trials of two pilots takes none of this one's, unless the pilot has no better node (R17). */
+const LEAVE_BAD_NODE = `if [ "$3" -gt 1 ] && [ -e "$launch/pbs/avoid/$(hostname | cut -d. -f1)" ]; then
+  for each in $(cat pbs/nodes 2>/dev/null); do
+    if [ ! -e "$launch/pbs/avoid/\${each%%.*}" ]; then
+      echo "$(hostname) lost trials of earlier pilots; it takes none of this one's."
+      exit 0
+    fi
+  done
+fi
+`;
+
 function agentScript(shape: PilotShapeOfCampaign, launchDirectory: string): string {
-  return `${nodeStart(launchDirectory)}pilot=$(${quoteWord(shape.python)} -c 'import sys, urllib.parse; print(urllib.parse.unquote(sys.argv[1]))' "$1") || exit 92
+  return `${nodeStart(launchDirectory)}${LEAVE_BAD_NODE}pilot=$(${quoteWord(shape.python)} -c 'import sys, urllib.parse; print(urllib.parse.unquote(sys.argv[1]))' "$1") || exit 92
 exec ${quoteWord(shape.python)} "$launch/bin/agent.py" run --launch "$launch" --pilot "$pilot" --slots ${shape.slotsPerNode} --walltime "$2" \\
   --slot-env "$launch/pbs/slots.json" --idle-exit ${IDLE_EXIT_SECONDS} $node
 `;

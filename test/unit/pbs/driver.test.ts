@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -209,6 +209,47 @@ describe('a campaign on PBS', () => {
     pbs.admin('kill', { id: start.kind === 'started' ? start.nativeId : '' });
     const { ended } = await watch(({ ended, pilots }) => ended.size === 1 && pilots.get('camp-1.p1')?.state === 'ended', ['camp-1.p1']);
     expect(ended.get('trial-0001.1')).toMatchObject({ status: 'failed', error: { class: expect.stringMatching(/lost|node_failure/) } });
+  });
+
+  it('a node that lost trials of two pilots is told and left idle by a pilot that has another, and works where it is alone', async () => {
+    const plan = planOf(pbs, { settings: { nodes: 2 }, command: ['sh', '{code}/train.sh', '1', '{x}'] });
+    const { directory } = await driver.prepareLaunch(plan, () => undefined);
+    /** What a settled attempt of a dead node leaves: its start there, and a record that another node wrote. */
+    const fail = async (trial: string, pilot: string, node: string) => {
+      const folder = join(directory, 'trials', trial, 'attempt-1');
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, 'started'), JSON.stringify({ host: `${node}.cm.aurora.test`, agent: `${pilot}@${node}` }));
+      const record = {
+        trial,
+        attempt: 1,
+        campaign: 'camp-1',
+        status: 'failed',
+        error: { class: 'node_failure', message: 'died' },
+        files: [],
+      };
+      writeFileSync(
+        join(directory, 'spool', 'done', `${trial}.1.json`),
+        JSON.stringify({ ...record, host: 'login-1', directory: `trials/${trial}/attempt-1` }),
+      );
+      return driver.look({ acks: [{ campaign: 'camp-1', trial, attempt: 1 }], pilots: [], waitSeconds: 0 }, never);
+    };
+    // Twelve trials of one pilot are one failure of their node.
+    for (const trial of ['trial-0101', 'trial-0102']) expect((await fail(trial, 'camp-1.p7', 'node-0001'))?.notices ?? []).toEqual([]);
+    expect((await fail('trial-0103', 'camp-1.p8', 'node-0001'))?.notices.join()).toContain('two pilots were lost on node-0001;');
+    const agents = (number: number) =>
+      readdirSync(join(directory, 'pilots', `camp-1.p${number}`)).filter((name) => /^agent.*\.json$/.test(name));
+    const run = async (pilot: number, trial: number) => {
+      await driver.send([{ kind: 'offer', campaign: 'camp-1', offer: offer('camp-1', trial, 0.5) }]);
+      await driver.startPilot({ pilot: `camp-1.p${pilot}`, campaign: 'camp-1' });
+      await watch(({ ended }) => ended.has(`trial-000${trial}.1`), [`camp-1.p${pilot}`]);
+      await driver.send([{ kind: 'stopPilot', pilot: `camp-1.p${pilot}`, reason: 'enough' }]);
+      await watch(({ pilots }) => pilots.get(`camp-1.p${pilot}`)?.state === 'ended', [`camp-1.p${pilot}`]);
+    };
+    await run(1, 1);
+    expect(agents(1)).toEqual(['agent-node-0002.json']);
+    for (const pilot of ['camp-1.p7', 'camp-1.p8']) await fail(`trial-02${pilot.at(-1)}1`, pilot, 'node-0002');
+    await run(2, 2);
+    expect(agents(2).sort()).toEqual(['agent-node-0001.json', 'agent-node-0002.json']);
   });
 
   it('a requeued job starts again under the same id and runs on', async () => {
