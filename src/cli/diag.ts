@@ -61,7 +61,8 @@ export async function diag(
     name: 'diag',
     stateDirectory: join(io.env.XDG_STATE_HOME || tmpdir(), `holdfast-diag-${process.getuid?.() ?? ''}`),
     workers: options.numJobs ?? 5,
-    pollSeconds: 5,
+    // Somebody waits at the terminal; a quarter of what the service allows.
+    pollSeconds: 2,
     processEnv: io.env,
     ...(options.base === undefined ? {} : { base: options.base }),
     ...(options.python === undefined ? {} : { python: options.python }),
@@ -71,7 +72,7 @@ export async function diag(
   const progress = (note: string) => void io.errors.write(`${note}\n`);
   const control: ControlOptions = {
     timeoutSeconds: 60 * (options.maxWaitMinutes ?? 30),
-    pollSeconds: driverOptions.pollSeconds ?? 5,
+    pollSeconds: driverOptions.pollSeconds ?? 2,
     progress: once(progress),
   };
   const runs = plannedRuns(kind, options, { auth, target, control, driverOptions, progress: once(progress), overrides });

@@ -1,11 +1,11 @@
-import type { DoneRecord } from '../../domain/spool.ts';
-import { lookAnswer, type Seen, seen as seenSchema } from './answers.ts';
 import type { CampaignFacts } from './campaign-facts.ts';
-import { submitControl, type TaskTarget, taskEnd } from './control-tasks.ts';
+import { submitControl, type TaskTarget } from './control-tasks.ts';
 import { checkHealth, type EndpointHealth, unknownHealth } from './endpoint-health.ts';
 import type { DriverTimes } from './options.ts';
-import { type SubmitContext, settleIntent, submitAttempts } from './submit-trials.ts';
-import { type AttemptSight, endAttempt, givenUp, judgeSight, keepFiles, sight, takeInTasks } from './watch-trials.ts';
+import { sendScout, takeInScout } from './scout-attempts.ts';
+import { sendStops, takeInStops } from './stop-files.ts';
+import { type SubmitContext, settleIntent } from './submit-trials.ts';
+import { type AttemptSight, keepFiles, sight, takeInTasks } from './watch-trials.ts';
 import type { GlobusTask } from './wire.ts';
 
 /** What this process sees of one campaign between looks; a restarted worker begins anew. */
@@ -50,8 +50,6 @@ export interface CampaignLook {
   readonly context: SubmitContext;
 }
 
-/** Submissions that only ask what became of a training that was started; they run nothing anew. */
-const SETTLING_SUBMITS = 5;
 /** Done records that are moved aside by one task. */
 const COLLECT_BATCH = 50;
 
@@ -93,129 +91,6 @@ async function checkEndpoint({ facts, watch, target, times, signal }: CampaignLo
   await checkHealth(target.client, facts.endpointId, watch.health, pending, signal);
 }
 
-/** Asks the file system about suspects at once, about everything that runs for live metrics or now and then. One such task at a time. */
-async function sendScout({ facts, watch, target, times, signal }: CampaignLook): Promise<void> {
-  if (watch.scout || !watch.health.isOnline) return;
-  const live = Object.entries(facts.attempts).filter(([, attempt]) => attempt.ended === undefined);
-  const isDue = performance.now() - watch.scoutedAt > times.lossCheck * 1000;
-  const wantsAll = watch.health.hasRestarted || isDue;
-  const names = live
-    .filter(([name]) => {
-      const view = watch.sights.get(name);
-      return wantsAll || view?.isSuspect || view?.beat !== undefined || (facts.liveMetrics && view?.runningSince !== undefined);
-    })
-    .map(([name]) => name);
-  const hasReason = wantsAll || (facts.liveMetrics && names.length > 0) || names.some((name) => watch.sights.get(name)?.isSuspect);
-  if (!hasReason || names.length === 0) return;
-  const [id] = await submitControl(target, [{ op: 'look', attempts: [[facts.directory, names]] }], signal);
-  if (id === undefined) return;
-  watch.scout = { id, names, withRestart: watch.health.hasRestarted };
-  watch.scoutedAt = performance.now();
-  watch.health.hasRestarted = false;
-}
-
-async function takeInScout(look: CampaignLook, tasks: ReadonlyMap<string, GlobusTask>): Promise<void> {
-  const { facts, watch, target } = look;
-  const { scout } = watch;
-  if (!scout) return;
-  const end = taskEnd(tasks.get(scout.id));
-  if (end === undefined) {
-    // A scout may itself have been handed to a process that died.
-    if (watch.health.hasRestarted) delete watch.scout;
-    return;
-  }
-  delete watch.scout;
-  if (end.kind === 'failed' && /InvalidResourceSpecification/.test(end.text)) target.priority.isKnown = false;
-  const parsed = end.kind === 'value' ? lookAnswer.safeParse(end.value) : undefined;
-  if (!parsed?.success) return;
-  const again: string[] = [];
-  for (const name of scout.names) {
-    const seen = parsed.data.found[`${name} ${facts.directory}`];
-    if (seen === undefined) continue;
-    const read = seenSchema.safeParse(seen);
-    if (!read.success) takeInDamage(facts, name);
-    else if (takeInSight(look, name, read.data, scout.withRestart)) again.push(name);
-  }
-  if (again.length === 0) return;
-  await look.context.save();
-  await submitAttempts(look.context, again);
-}
-
-/** A done record that cannot be read is an end all the same: it stays on the endpoint for people to look at. */
-function takeInDamage(facts: CampaignFacts, name: string): void {
-  const attempt = facts.attempts[name];
-  if (!attempt || attempt.ended !== undefined) return;
-  attempt.failure = {
-    class: 'bad_result',
-    message: `The done record of ${name} cannot be read (${facts.directory}/spool/done).`,
-    infrastructure: false,
-  };
-  endAttempt(attempt, givenUp(facts, attempt));
-}
-
-/** Applies what the file system says of one attempt; true: it is to be submitted again. */
-function takeInSight({ facts, watch, times }: CampaignLook, name: string, seen: Seen, withRestart: boolean): boolean {
-  const attempt = facts.attempts[name];
-  if (!attempt || attempt.ended !== undefined) return false;
-  const view = sight(watch.sights, name);
-  const verdict = judgeSight(attempt, seen, view, times.stale, withRestart);
-  if (verdict === 'ended' && 'record' in seen) {
-    endAttempt(attempt, seen.record as DoneRecord);
-    return false;
-  }
-  if (verdict === 'wait') {
-    view.isSuspect = attempt.tasks.length === 0;
-    return false;
-  }
-  const wasStarted = 'beat' in seen;
-  const isFinal = attempt.failure !== undefined && !attempt.failure.infrastructure;
-  const isSpent = wasStarted ? attempt.settlings >= SETTLING_SUBMITS : attempt.resubmits >= facts.maxRetries;
-  if (isFinal || isSpent) {
-    // A late start of what is given up here must end unstarted, or the next attempt would run beside it.
-    if (attempt.stop?.placed) endAttempt(attempt, givenUp(facts, attempt));
-    else attempt.stop ??= { reason: 'This attempt was given up.', placed: false };
-    view.isSuspect = true;
-    return false;
-  }
-  attempt.tasks = [];
-  if (wasStarted) attempt.settlings++;
-  else attempt.resubmits++;
-  view.isSuspect = false;
-  delete view.runningSince;
-  delete view.beat;
-  return true;
-}
-
-/**
- * Sends stop files for everything that is to stop, by one small task that is not waited for: it needs a free worker. A running agent polls them, a
- * queued attempt finds its own when it starts and ends unstarted.
- */
-export async function sendStops({ facts, watch, target, signal }: CampaignLook): Promise<void> {
-  if (watch.stopping) return;
-  const due = Object.entries(facts.attempts).filter(
-    ([, attempt]) => attempt.stop !== undefined && !attempt.stop.placed && attempt.ended === undefined,
-  );
-  const reason = due[0]?.[1].stop?.reason;
-  if (reason === undefined) return;
-  const names = due.filter(([, attempt]) => attempt.stop?.reason === reason).map(([name]) => name);
-  const [id] = await submitControl(target, [{ op: 'stop', directory: facts.directory, names, reason }], signal);
-  if (id !== undefined) watch.stopping = { id, names };
-}
-
-function takeInStops({ facts, watch, target }: CampaignLook, tasks: ReadonlyMap<string, GlobusTask>): void {
-  if (!watch.stopping) return;
-  const end = taskEnd(tasks.get(watch.stopping.id));
-  if (end === undefined && !watch.health.hasRestarted) return;
-  if (end?.kind === 'failed' && /InvalidResourceSpecification/.test(end.text)) target.priority.isKnown = false;
-  if (end?.kind === 'value') {
-    for (const name of watch.stopping.names) {
-      const stop = facts.attempts[name]?.stop;
-      if (stop) stop.placed = true;
-    }
-  }
-  delete watch.stopping;
-}
-
 /** Acknowledged records leave spool/done, many by one small task that nobody waits for. */
 async function moveCollected({ facts, target, context, signal }: CampaignLook): Promise<void> {
   if (facts.uncollected.length < COLLECT_BATCH) return;
@@ -228,7 +103,8 @@ async function moveCollected({ facts, target, context, signal }: CampaignLook): 
 export function watchNotices(facts: CampaignFacts, watch: CampaignWatch): string[] {
   const notices: string[] = [];
   if (facts.warning !== undefined) notices.push(`${facts.campaign}: ${facts.warning}`);
-  if (!watch.health.isOnline)
+  if (watch.health.refusal !== undefined) notices.push(`${facts.campaign}: ${watch.health.refusal} The trials wait.`);
+  else if (!watch.health.isOnline)
     notices.push(`endpoint ${facts.endpointId} is offline: start it with \`holdfast endpoint start\`; the trials wait.`);
   const counts = new Map<string, number>();
   for (const [name, attempt] of Object.entries(facts.attempts)) {

@@ -1,13 +1,13 @@
+import { DriverError } from '../driver.ts';
 import type { GlobusClient } from './client.ts';
 
 /** What the service says about an endpoint, kept between looks. */
 export interface EndpointHealth {
   isOnline: boolean;
-  /** performance.now() when it was first seen offline. */
-  offlineSince?: number;
+  /** The service's own words when it knows no such endpoint or lets us not see it. */
+  refusal?: string;
   /** Its processes have changed, or none has our tasks: tasks handed to the old ones stay pending for ever (globus.md section 1.4). */
   hasRestarted: boolean;
-  workers?: number;
   checkedAt: number;
   processes?: string;
   emptyChecks: number;
@@ -25,14 +25,21 @@ export async function checkHealth(
   pending: number,
   signal?: AbortSignal,
 ): Promise<void> {
-  const status = await client.endpointStatus(endpointId, signal);
+  const status = await client.endpointStatus(endpointId, signal).catch((error: unknown) => {
+    // One campaign's endpoint that is gone must not end the look for the others.
+    if (!(error instanceof DriverError) || error.class !== 'refused') throw error;
+    return error;
+  });
+  if (status instanceof DriverError) {
+    health.checkedAt = performance.now();
+    health.isOnline = false;
+    health.refusal = status.message;
+    return;
+  }
+  delete health.refusal;
   const processes = await client.processes(endpointId, signal);
   health.checkedAt = performance.now();
   health.isOnline = status.status === 'online';
-  if (health.isOnline) delete health.offlineSince;
-  else health.offlineSince ??= health.checkedAt;
-  const workers = status.details?.total_workers;
-  if (typeof workers === 'number') health.workers = workers;
   const active = processes.filter((process) => process.active !== false);
   const print = active
     .map((process) => `${process.user_endpoint_id}@${process.start_time_unix ?? ''}`)

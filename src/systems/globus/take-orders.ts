@@ -1,8 +1,9 @@
 import { RECALL_REASON, type SentOrders, type SystemOrder } from '../driver.ts';
 import { type CampaignFacts, newAttempt } from './campaign-facts.ts';
-import { type CampaignWatch, sendStops } from './campaign-watch.ts';
+import type { CampaignWatch } from './campaign-watch.ts';
 import { submitControl } from './control-tasks.ts';
 import type { KnownCampaigns } from './known-campaigns.ts';
+import { sendStops } from './stop-files.ts';
 import { submitAttempts } from './submit-trials.ts';
 import { nameOf, sight } from './watch-trials.ts';
 

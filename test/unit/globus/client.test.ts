@@ -189,9 +189,25 @@ describe('a repeatable call', () => {
     { kind: 'status', status: 503, retryAfter: '0' },
     { kind: 'status', status: 502, body: '<html>Bad gateway</html>' },
     { kind: 'status', status: 403, body: '<html>Cloudflare</html>' },
+    { kind: 'status', status: 423 },
   ])('survives $kind $status', async (fault) => {
     once(fault);
     expect((await client.endpointStatus(endpoint.id)).status).toBe('offline');
+  });
+
+  it('is asked again when the answer takes longer than its time', async () => {
+    const token = service.issue();
+    const patience = { token: async () => token, renew: async () => token };
+    const hasty = createGlobusClient({
+      baseUrl: service.url,
+      authorizer: patience,
+      budget: new RequestBudget(10_000, 10),
+      timeoutSeconds: 0.5,
+      backoffMs: 5,
+    });
+    once({ kind: 'slow', milliseconds: 3_000 });
+    expect((await hasty.endpointStatus(endpoint.id)).status).toBe('offline');
+    expect(service.exchanges).toHaveLength(2);
   });
 
   it.each<[number, string, string]>([

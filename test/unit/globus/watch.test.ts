@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { DriverError } from '../../../src/systems/driver.ts';
 import type { Seen } from '../../../src/systems/globus/answers.ts';
 import { type CampaignFacts, newAttempt } from '../../../src/systems/globus/campaign-facts.ts';
+import { newWatch, watchNotices } from '../../../src/systems/globus/campaign-watch.ts';
 import type { GlobusClient } from '../../../src/systems/globus/client.ts';
 import { checkHealth, unknownHealth } from '../../../src/systems/globus/endpoint-health.ts';
 import { serializeJson } from '../../../src/systems/globus/serialize.ts';
@@ -168,6 +170,19 @@ describe('the endpoint’s health', () => {
     expect(health.hasRestarted).toBe(false);
     await checkHealth(client('online', 0, []), 'e', health, 3);
     expect(health.hasRestarted).toBe(true);
+  });
+
+  it('an endpoint that the service does not know (any more) is told, and ends no look', async () => {
+    const health = unknownHealth();
+    const gone = new DriverError('refused', 'HF-GLOBUS-ENDPOINT-NOT-FOUND', 'Endpoint e could not be resolved.');
+    const refusing = { endpointStatus: () => Promise.reject(gone), processes: async () => [] } as unknown as GlobusClient;
+    await checkHealth(refusing, 'e', health, 3);
+    expect(health).toMatchObject({ isOnline: false, hasRestarted: false, refusal: gone.message });
+    expect(watchNotices(facts({}), { ...newWatch(), health })).toEqual([
+      expect.stringContaining('could not be resolved. The trials wait.'),
+    ]);
+    await checkHealth(client('online', 3, [['p', 1]]), 'e', health, 3);
+    expect([health.isOnline, health.refusal]).toEqual([true, undefined]);
   });
 
   it('offline is noticed and is no restart', async () => {
