@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { loadProfile } from '../spec/load-profile.ts';
 import { AUTH_METHODS, type AuthMethod } from '../systems/globus/authorizer.ts';
 import { controlEndpoint, endpointStatus, printEndpointLogs, printEndpoints, showEndpoint } from './endpoint-control.ts';
@@ -42,6 +42,13 @@ async function at<T>(where: Where, io: EndpointIo, work: (io: EndpointIo) => Pro
   }
 }
 
+/** What the old guide writes; the endpoint has no such option. */
+function logLevel(): Option {
+  return new Option('--log-level <level>').hideHelp().argParser(() => {
+    throw new InvalidArgumentError('The endpoint has two levels: write --debug for the other one.');
+  });
+}
+
 /** The `endpoint` command for the commander program. */
 export function endpointCommand(io: EndpointIo = endpointIo()): Command {
   const command = new Command('endpoint').description('Globus Compute endpoints of this machine, or of a login node (--on)');
@@ -76,7 +83,7 @@ export function endpointCommand(io: EndpointIo = endpointIo()): Command {
     );
   for (const verb of ['start', 'stop', 'restart'] as const) {
     const made = add(`${verb} <name>`, `${verb} the endpoint`);
-    if (verb !== 'stop') made.option('--debug', 'more lines in endpoint.log');
+    if (verb !== 'stop') made.option('--debug', 'more lines in endpoint.log').addOption(logLevel());
     made.action(async (name: string, options: Where & { debug?: boolean }) =>
       at(options, io, (there) => controlEndpoint(verb, name, options, there)),
     );

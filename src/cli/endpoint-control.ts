@@ -24,7 +24,16 @@ export async function controlEndpoint(
     );
   }
   const words = [verb, name, ...(verb === 'stop' ? [] : ['--detach']), ...(options.debug ? ['--debug'] : [])];
-  const said = await askEndpointProgram(io.machine.run, io.program, words);
+  const said = await askEndpointProgram(io.machine.run, io.program, words).catch((error: unknown) => {
+    // It asks at a terminal that it does not have here; its link is good for that one question.
+    if (!(error instanceof DriverError) || !/Please authenticate with Globus/i.test(error.message)) throw error;
+    throw new DriverError(
+      'needs_login',
+      'HF-GLOBUS-ENDPOINT-LOGIN',
+      `the endpoint's own program is not logged in to Globus on ${io.machine.name}. Run \`${io.program} login\` there once, then \`holdfast endpoint ${verb} ${name}\` again.`,
+      { cause: error },
+    );
+  });
   if (said.trim() !== '') io.write(`${said.trimEnd()}\n`);
   const after = await knownEndpoint(name, io);
   io.write(`Endpoint ${name}: ${after.state}${after.id === null ? '' : `, id ${after.id}`}\n`);

@@ -34,7 +34,7 @@ export async function initEndpoint(name: string, options: { readonly config: str
   const files = renderEndpointFiles(settings);
   const { machine } = io;
   if (!(await readEndpoint(machine, name))) {
-    await withFiles(machine, files, (path) =>
+    const made = withFiles(machine, files, (path) =>
       askEndpointProgram(machine.run, io.program, [
         'configure',
         name,
@@ -47,6 +47,15 @@ export async function initEndpoint(name: string, options: { readonly config: str
         ...(settings.contact_email === undefined ? [] : ['--contact-email', settings.contact_email]),
       ]),
     );
+    await made.catch((error: unknown) => {
+      if (!(error instanceof DriverError) || !error.message.includes('--contact-email')) throw error;
+      throw new DriverError(
+        error.class,
+        error.code,
+        `endpoint ${name} would serve several users, since it runs as root, and needs an address. Add contact_email: you@example.org to ${options.config}.`,
+        { cause: error },
+      );
+    });
   }
   const endpoint = await knownEndpoint(name, io);
   await machine.writeFiles(endpoint.directory, { ...files });

@@ -204,6 +204,17 @@ print(json.dumps({"engine": type(engine).__name__, "provider": type(engine.execu
     writeFileSync(path, good);
   });
 
+  it.runIf(process.getuid?.() === 0)('as root asks for an address, in the words of our file', async () => {
+    await expect(initEndpoint('as-root', { config: SHIPPED }, io)).rejects.toThrow(/Add contact_email: \S+ to .*globus_endpoint\.yaml/);
+  });
+
+  it('that is not logged in ends with the command that logs it in, not with a link that leads nowhere', async () => {
+    const start = controlEndpoint('start', 'aurora-training', {}, io);
+    await expect(start).rejects.toMatchObject({ class: 'needs_login', code: 'HF-GLOBUS-ENDPOINT-LOGIN' });
+    await expect(start).rejects.toThrow(/globus-compute-endpoint login` there once/);
+    expect(printed).not.toContain('oauth2/authorize');
+  });
+
   it('refuses to start an endpoint of the old form, with the command that helps', async () => {
     const old = join(base, 'old-form');
     mkdirSync(old);
@@ -220,6 +231,7 @@ describe('holdfast endpoint, mistyped', () => {
     [['validate', '-c', SHIPPED, '--options', '{queue: prod}'], /--options.*is no JSON object/],
     [['vaildate'], /Did you mean validate/],
     [['init'], /missing required argument 'name'/],
+    [['start', 'x', '--log-level', 'DEBUG'], /write --debug/],
     [['logs', 'x', '-n', 'all'], /"all" is no whole number/],
     [['status', 'x', '--auth', 'native'], /"native" is unknown\. Use one of native_client/],
   ])('%j is wrong usage, exit 2, and says what to write', async (words, message) => {
