@@ -5,6 +5,7 @@ import { createEnsureSystem } from './ensure-system.ts';
 import { findLostTrials } from './find-lost-trials.ts';
 import { createJudgeRungs } from './judge-rungs.ts';
 import { createLook } from './look.ts';
+import { createNotify } from './notify.ts';
 import { createOrders } from './orders.ts';
 import { createPrepareLaunch } from './prepare-launch.ts';
 import { createSearchThread } from './search-thread.ts';
@@ -27,6 +28,7 @@ export function createActivities(deps: ActivityDeps) {
     look: createLook(deps),
     checkHealth: createCheckHealth(deps),
     writeReport: createWriteReport(deps),
+    notify: createNotify(deps),
   };
 }
 

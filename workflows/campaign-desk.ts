@@ -8,6 +8,7 @@ import { changeRow } from '../src/domain/table.ts';
 import { isFinal, type TrialOutcome } from '../src/domain/trial.ts';
 import { tellingOrder } from '../src/view/parameters.ts';
 import { answerMessages } from './campaign-handlers.ts';
+import { openHerald } from './campaign-notices.ts';
 import { writeReport } from './campaign-report.ts';
 import { showCampaign } from './campaign-view.ts';
 
@@ -38,8 +39,14 @@ export function openDesk(state: CampaignState) {
       await condition(() => isChanged || workflowInfo().continueAsNewSuggested);
       isChanged = false;
     },
-    /** Renews what the Web UI shows; returns it. */
-    show: (): string => showCampaign(state, state.spec === undefined ? undefined : desk.order()),
+    /** Renews what the Web UI shows, and tells people what is new; returns the former. */
+    show(): string {
+      const details = showCampaign(state, state.spec === undefined ? undefined : desk.order());
+      desk.herald.tell();
+      return details;
+    },
+    /** Notices to people. */
+    herald: openHerald(state),
     /** Parameters, the telling ones first. */
     order(): string[] {
       parameterOrder ??= tellingOrder(specOf(state).space);

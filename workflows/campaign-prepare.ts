@@ -46,6 +46,8 @@ export async function prepare(state: CampaignState, source: unknown, desk: Desk)
     state.stopReason = cause instanceof Error ? cause.message : String(cause);
     state.hasSearchAttributes = false;
     desk.show();
+    desk.herald.tellEnd(`failed: ${state.stopReason}`);
+    await desk.herald.settle();
     throw cause instanceof ApplicationFailure
       ? ApplicationFailure.create({
           message: cause.message,

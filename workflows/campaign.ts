@@ -55,6 +55,7 @@ export async function hpoCampaign(source: unknown, carried?: CampaignCarry): Pro
       if (workflowInfo().continueAsNewSuggested && !isOver(state)) {
         guard.cancel();
         await condition(allHandlersFinished);
+        await desk.herald.settle();
         await continueAsNew<typeof hpoCampaign>(source, carry(state, spec));
       }
     }
@@ -80,6 +81,8 @@ async function finish(state: CampaignState, spec: CampaignSpec, desk: Desk): Pro
   state.phase = 'ended';
   state.stopReason = end.reason;
   const summary = desk.show();
+  desk.herald.tellEnd(`${end.status}: ${end.reason}`);
+  await desk.herald.settle();
   await condition(allHandlersFinished);
   const best = bestOf(spec, state.table.rows, 1)[0];
   const result: CampaignResult = {

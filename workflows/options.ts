@@ -65,6 +65,14 @@ export function reportsOn(system: string) {
   });
 }
 
+/** Notices to people: a few tries, then given up; whatever they say, the campaign goes on. */
+export const { notify } = proxyActivities<Activities>({
+  taskQueue: TASK_QUEUE,
+  startToCloseTimeout: '30 seconds',
+  scheduleToCloseTimeout: '10 minutes',
+  retry: { initialInterval: '5 seconds', maximumAttempts: 4 },
+});
+
 /** Pending for as long as a campaign runs: looks every half minute whether the system's workflow is there, without a trace in the history. */
 export const { guardSystem } = proxyActivities<Activities>({
   taskQueue: TASK_QUEUE,

@@ -1,5 +1,6 @@
 import type { CampaignSpec, MetricConstraint } from './campaign.ts';
 import { trialName } from './ids.ts';
+import type { Told } from './notices.ts';
 import type { Point } from './space.ts';
 import type { BestTrial, CampaignPhase, CampaignStatus, LlmTotals, TrialCounts } from './status.ts';
 import type { Launch } from './system-state.ts';
@@ -28,6 +29,8 @@ export interface CampaignState {
   /** Points to start next: the user's own first, then what the sampler gave ahead. */
   enqueued: Suggestion[];
   ahead: Suggestion[];
+  /** What people were told already (`notify`). */
+  told?: Told;
   /** Failed trials that a person wants to run again, as soon as there is room, with the end that they have if there never is. */
   again?: FailedEnd[];
   samplerState?: Readonly<Record<string, unknown>>;

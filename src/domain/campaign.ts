@@ -1,3 +1,4 @@
+import type { NotifyTarget } from './notices.ts';
 import type { Condition, Point, Space } from './space.ts';
 import type { PackedParams } from './trial.ts';
 
@@ -34,6 +35,8 @@ export interface CampaignSpec {
   readonly limits: TrialLimits;
   readonly retries: RetryBudgets;
   readonly workingDirs: WorkingDirs;
+  /** Whom to tell of what; absent: nobody. */
+  readonly notify?: readonly NotifyTarget[];
   readonly allowDuplicates: boolean;
   /** Seed of everything random in the campaign. */
   readonly seed: number;

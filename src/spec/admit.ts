@@ -150,6 +150,7 @@ function assemble(
     limits: { ...(shared.trialSeconds === undefined ? {} : { trialSeconds: shared.trialSeconds }), ...limits },
     retries: { infrastructure: shared.retries ?? 5, trial: sections.retries.trial ?? 1 },
     workingDirs: { ...dirs, ...(base === undefined ? {} : { remoteBase: base }) },
+    ...(sections.notify === undefined || sections.notify.length === 0 ? {} : { notify: sections.notify }),
     allowDuplicates: sections.allow_duplicates ?? false,
     seed,
   };

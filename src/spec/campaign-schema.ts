@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { commandWords } from './command-words.ts';
 import { globusBlockSchema } from './globus-settings.ts';
 import { llmSchema } from './llm-settings.ts';
+import { notifySchema } from './notify-schema.ts';
 import {
   countFromZero,
   duration,
@@ -191,6 +192,7 @@ export const campaignShape = {
     infrastructure: countFromZero().exactOptional().meta({ description: 'When the machine failed (default 5)' }),
     trial: countFromZero().exactOptional().meta({ description: 'When the training failed (default 1)' }),
   }).prefault({}),
+  notify: notifySchema.optional().meta({ description: 'Mail, webhook or command that tells of logins, results and the end' }),
   working_dirs: workingDirs.prefault({}),
 };
 

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TrialRow } from '../../src/domain/trial.ts';
@@ -246,6 +246,23 @@ describe('a running campaign', () => {
     expect((await cli('retry', 'mended')).err).toContain('[HF-ENDED]');
   });
 
+  it('tells by a command what was asked for, and a way that fails ends nothing', async () => {
+    const file = await campaignFile('told', { trials: 6 });
+    const notes = path.join(folder, 'notes');
+    const notify = `notify:\n  - {command: [tee, -a, ${notes}]}\n  - {webhook: env:NO_SUCH_HOOK, on: [first-result, done]}\n`;
+    await writeFile(file, `${await readFile(file, 'utf8')}${notify}`);
+    await cli('run', file, '--id', 'told');
+    const result = (await engine.client.workflow.getHandle('told').result()) as { status: string };
+    expect(result.status).toBe('completed');
+    const told = (await readFile(notes, 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { event: string; campaign: string; text: string });
+    expect(told.filter(({ event }) => event === 'first-result')).toHaveLength(1);
+    expect(told.filter(({ event }) => event === 'best').length).toBeLessThanOrEqual(1);
+    expect(told.at(-1)).toMatchObject({ campaign: 'told', event: 'done', text: expect.stringMatching(/^completed: All 6 trials/) });
+  }, 120_000);
+
   it('is watched on a terminal: frames fit, Ctrl-C leaves the view and not the campaign; stop asks first', async () => {
     await cli('run', await campaignFile('watched', { trials: 60, pause: 2 }), '--id', 'watched');
     const view = startCli(['watch', 'watched'], { terminal: { columns: 90, rows: 20 }, env: { NO_COLOR: '1' } });
@@ -360,12 +377,18 @@ describe('what cannot work is told in one sentence', () => {
       file,
       (await readFile(path.join(folder, 'plain.yaml'), 'utf8')).replace(path.join(folder, 'train'), path.join(folder, 'nowhere')),
     );
+    const notes = path.join(folder, 'failed-notes');
+    await appendFile(file, `notify: [{command: [tee, -a, ${notes}], on: [done]}]\n`);
     const warned = await cli('run', file, '--id', 'no-code');
     expect(warned.err).toMatch(/^WARN training\.bundle: there is no folder .*nowhere here\./);
     expect((await cli('validate', file)).out).toContain('WARN training.bundle');
     const watched = await cli('watch', 'no-code');
     expect(watched.exit).toBe(1);
     expect(watched.out).toMatch(/no-code failed after .*: Training code .*nowhere does not exist\./);
+    expect(JSON.parse(await readFile(notes, 'utf8'))).toMatchObject({
+      event: 'done',
+      text: expect.stringMatching(/^failed: Training code .*nowhere does not exist/),
+    });
     const status = await cli('status', 'no-code');
     expect(status.out).toMatch(/^no-code {2}ended /);
     expect(status.out).toMatch(/^Training code .*nowhere does not exist\. .*\[HF-BUNDLE-MISSING\]$/m);

@@ -83,6 +83,20 @@ export const WRONG_FILES: readonly WrongFile[] = [
     ],
   },
   {
+    title: 'a webhook by its URL, two ways in one entry, an event that is none',
+    change: [
+      [
+        'budget:',
+        'notify:\n  - webhook: https://hooks.example.org/T0/B0/x\n  - {mail: me@example.org, command: say}\n  - {mail: me@example.org, on: [finished]}\nbudget:',
+      ],
+    ],
+    told: [
+      'notify[0]: must not hold the URL itself: it would stand in the history (c.yaml:14:5). Write env:NAME and set NAME where the worker runs.',
+      'notify[1]: must have exactly one of mail, webhook and command (c.yaml:15:5). Write one entry for each.',
+      'notify[2].on[0]: is "finished", but must be one of needs-login, breaker, first-result, best, budget, done (c.yaml:16:33).',
+    ],
+  },
+  {
     title: 'a key twice',
     change: [['budget:', 'name: again\nbudget:']],
     told: ['the same key stands here a second time (c.yaml:13:1). Keep one of them.'],
@@ -143,7 +157,7 @@ export const WRONG_FILES: readonly WrongFile[] = [
     title: 'an unknown key without a likely meaning',
     change: [['budget:', 'zzz: 3\nbudget:']],
     told: [
-      'zzz: is not a key here (c.yaml:13:1). Known: version, name, description, tags, experiment, system, globus_compute, objective, metric_constraints, search_space, constraints, sampler, pruner, llm, warm_start, enqueue, allow_duplicates, training, deploy, data, budget, stop, concurrency, ramp, spacing, limits, retries, working_dirs.',
+      'zzz: is not a key here (c.yaml:13:1). Known: version, name, description, tags, experiment, system, globus_compute, objective, metric_constraints, search_space, constraints, sampler, pruner, llm, warm_start, enqueue, allow_duplicates, training, deploy, data, budget, stop, concurrency, ramp, spacing, limits, retries, notify, working_dirs.',
     ],
   },
   {

@@ -1,0 +1,44 @@
+import { condition, log } from '@temporalio/workflow';
+import type { CampaignState } from '../src/domain/campaign-state.ts';
+import { type Notice, noticesDue } from '../src/domain/notices.ts';
+import { notify } from './options.ts';
+
+/** How long the end of a run waits for notices on their way. */
+const PATIENCE_MS = 60_000;
+
+/** Tells people what they asked to be told (`notify`). Never in the way of the search, and nothing that fails here ends anything. */
+export function openHerald(state: CampaignState) {
+  let onTheirWay = 0;
+
+  function send(notice: Notice): void {
+    for (const target of state.spec?.notify ?? []) {
+      if (!target.on.includes(notice.event)) continue;
+      onTheirWay += 1;
+      notify
+        .executeWithOptions({ summary: `${notice.event} by ${target.kind}` }, [
+          { target, message: { ...notice, campaign: state.campaign } },
+        ])
+        .catch((error: unknown) => log.warn('a notice could not be sent', { event: notice.event, error: String(error) }))
+        .finally(() => {
+          onTheirWay -= 1;
+        });
+    }
+  }
+
+  return {
+    /** Tells what has happened since the last call. */
+    tell(): void {
+      if (state.spec?.notify === undefined) return;
+      const { due, told } = noticesDue(state, Date.now());
+      state.told = told;
+      for (const notice of due) send(notice);
+    },
+    tellEnd(text: string): void {
+      send({ event: 'done', text });
+    },
+    /** Waits for what is on its way, but not long. */
+    async settle(): Promise<void> {
+      if (onTheirWay > 0) await condition(() => onTheirWay === 0, PATIENCE_MS);
+    },
+  };
+}
