@@ -199,6 +199,7 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('holdfast diag', () => {
       expect(rig.service.exchanges).toHaveLength(before);
       expect(find(findings, 'TS1')).toMatchObject({ verdict: 'FAIL', fix: 'holdfast login globus' });
       expect(find(findings, 'TS8')?.verdict).toBe('SKIP');
+      expect(find(findings, 'TS10')).toMatchObject({ verdict: 'OK', message: 'our function survives packing' });
       for (const finding of findings) if (finding.verdict === 'FAIL') expect(finding.fix).toBeTruthy();
     });
 

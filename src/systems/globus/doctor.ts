@@ -38,7 +38,7 @@ export const GLOBUS_CHECKS: readonly DoctorCheck[] = [
   { id: 'TS7', title: 'worker_init runs', needs: 'offline', run: workerInit },
   { id: 'TS8', title: 'endpoint online', needs: 'service', watch: 'endpoint', run: endpointOnline },
   { id: 'TS9', title: 'batch jobs of the endpoint start', needs: 'service', watch: 'endpoint', run: blocksStart },
-  { id: 'TS10', title: 'function and versions fit', needs: 'service', watch: 'endpoint', run: functionAndVersions },
+  { id: 'TS10', title: 'function and versions fit', needs: 'offline', watch: 'endpoint', run: functionAndVersions },
   { id: 'TS11', title: 'data set there', needs: 'worker', run: (context) => dataRow(context, /does not exist/, 'holdfast data fetch') },
   { id: 'TS12', title: 'modules of the training', needs: 'worker', run: modulesRow },
   { id: 'TS13', title: 'Python environment of the worker', needs: 'worker', run: environmentRow },
