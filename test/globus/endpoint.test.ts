@@ -139,7 +139,7 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)("the endpoint's own program", () => {
     expect(rendered.engine).toMatchObject({
       type: 'GlobusComputeEngine',
       max_workers_per_node: 12,
-      prefetch_capacity: 12,
+      prefetch_capacity: 24,
       max_retries_on_system_failure: 2,
       available_accelerators: ours.available_accelerators,
     });
