@@ -56,7 +56,7 @@ export function status(name: string | undefined, options: CommonOptions, io: Cli
       ...(now.best === undefined ? [] : [`best    trial ${now.best.number}: ${trialSummary(now.best.params, 90)}`]),
       ...(system === undefined ? [] : systemLines(system)),
       ...(now.resultsDirectory === undefined ? [] : [`results ${now.resultsDirectory}`]),
-      ...running(now, rows, live),
+      ...running(now, rows, live, Math.max(60, io.output.columns ?? 120)),
     ].join('\n');
     print(io, options, { ...now, systemStatus: system ?? null, live }, text);
     return system?.login.kind === 'needs_login' ? 'needsLogin' : 'ok';
@@ -105,7 +105,7 @@ function systemLines(system: SystemStatus): string[] {
   ];
 }
 
-function running(now: CampaignStatus, rows: readonly TrialRow[], live: Awaited<ReturnType<typeof askLive>>): string[] {
-  const lines = runningTable({ status: now, rows, live }, 120, 30);
+function running(now: CampaignStatus, rows: readonly TrialRow[], live: Awaited<ReturnType<typeof askLive>>, width: number): string[] {
+  const lines = runningTable({ status: now, rows, live }, width, 30);
   return lines.length === 0 ? [] : ['', ...lines];
 }
