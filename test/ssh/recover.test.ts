@@ -1,8 +1,9 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { stringify } from 'yaml';
+import { listLaunches, removeLaunch } from '../../src/clean/store.ts';
 import { createPbsDriver } from '../../src/systems/pbs/driver.ts';
 import { startCli } from '../support/cli.ts';
 import { offer, planOf, QUICK, STAND_IN_SITE, standInProfile } from '../support/pbs/campaign.ts';
@@ -16,6 +17,7 @@ const reason = whyNoSshd();
 describe.skipIf(reason !== undefined)('a system behind SSH, with Temporal’s database lost', () => {
   let pbs: PbsStandIn;
   let sshd: TestSshd;
+  let launchDirectory: string;
 
   beforeAll(async () => {
     pbs = await PbsStandIn.start();
@@ -42,6 +44,7 @@ describe.skipIf(reason !== undefined)('a system behind SSH, with Temporal’s da
     const { shell, end } = await logIn(sshd, 'ssh2');
     const driver = createPbsDriver({ name: 'standin', profile: standInProfile(), shell, timing: QUICK });
     const { directory } = await driver.prepareLaunch(planOf(pbs), () => undefined);
+    launchDirectory = directory;
     await driver.send([1, 2, 3].map((number) => ({ kind: 'offer', campaign: 'camp-1', offer: offer('camp-1', number, number / 10) })));
     await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
     for (let looks = 0; looks < 200; looks += 1) {
@@ -58,6 +61,24 @@ describe.skipIf(reason !== undefined)('a system behind SSH, with Temporal’s da
     const table = readFileSync(join(out, 'trials.csv'), 'utf8').trim().split('\n');
     expect(table).toHaveLength(4);
     expect(table.join('\n')).toContain('0.3');
+  });
+
+  it('its launch folders are listed and packed where they lie, and one that changed meanwhile is refused', async () => {
+    const { shell, end } = await logIn(sshd, 'ssh2');
+    try {
+      const { base, launches } = await listLaunches(shell, dirname(launchDirectory));
+      const launch = launches.find(({ folder }) => folder === launchDirectory);
+      expect(launch).toMatchObject({ campaign: 'camp-1', trials: 3, hasRepository: false });
+      if (launch === undefined) return;
+      const other = { ...launch, owner: { ...launch.owner, workflow_id: 'camp-2' } };
+      await expect(removeLaunch(shell, base, other, false)).rejects.toMatchObject({ code: 'HF-CLEAN-REFUSED' });
+      expect(existsSync(launchDirectory)).toBe(true);
+      const { archive } = await removeLaunch(shell, base, launch, true);
+      expect(archive).toBe(`${launchDirectory}.tar.gz`);
+      expect([existsSync(launchDirectory), existsSync(archive ?? '')]).toEqual([false, true]);
+    } finally {
+      await end();
+    }
   });
 
   it('holdfast systems diff names what the site says otherwise than the profile', async () => {
