@@ -460,6 +460,20 @@ describe('what a site does', () => {
     await driver.closeLaunch('camp-1');
   });
 
+  it('a second job of a pilot, of which nothing is on record, is deleted when the campaign closes', async () => {
+    await begin({ start_delay: 3600 });
+    await driver.prepareLaunch(planOf(pbs), () => undefined);
+    pbs.plan([{ command: 'qsub', fault: 'die_after' }]);
+    expect(await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' })).toMatchObject({ kind: 'unknown' });
+    await sleep(QUICK.settleSeconds * 1000 + 500);
+    // The look-up by name finds the first job, but its answer is emptied.
+    pbs.plan([{ command: 'qselect', fault: 'drop' }]);
+    await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    expect(pbs.jobs().map(({ state }) => state)).toEqual(['Q', 'Q']);
+    await driver.closeLaunch('camp-1');
+    expect(pbs.jobs().map(({ state }) => state)).toEqual(['F', 'F']);
+  });
+
   it('a campaign whose launch folder was removed by hand leaves no job when it is closed', async () => {
     await begin({ start_delay: 3600 });
     const { directory } = await driver.prepareLaunch(planOf(pbs), () => undefined);
