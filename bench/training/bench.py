@@ -207,8 +207,10 @@ def contend(options: argparse.Namespace) -> None:
     batches = plain_batches(options, int(detail.split()[0])) if kind == "plain" else trainer_batches(options, detail)
     next(batches)
     devices.synchronise(options.device)
-    print(json.dumps({"seconds_to_first_batch": time.monotonic() - STARTED}), flush=True)
+    seconds = time.monotonic() - STARTED
+    # Told after the warm-up, so that the next contender does not start beside it.
     speed(batches, options.warmup, options.device)
+    print(json.dumps({"seconds_to_first_batch": seconds}), flush=True)
     for line in sys.stdin:
         if line.strip() == "end":
             print(json.dumps({"resident_bytes": proportional_bytes(), "device_bytes": device_bytes(options)}), flush=True)

@@ -32,8 +32,8 @@ function speeds(result, isCpu) {
     ];
   });
   const note = isCpu
-    ? 'Ratios by processor time (images per second of processor time, loader processes included) waver less on a machine that does other things as well. The first batch counts from the start of the process, all contenders starting one after the other; memory includes loader processes.'
-    : 'The first batch counts from the start of the process; memory includes loader processes.';
+    ? 'Ratios by processor time (images per second of processor time, loader processes included) waver less on a machine that does other things as well. The first batch counts from the start of the process, each contender starting alone; memory includes loader processes.'
+    : 'The first batch counts from the start of the process, each contender starting alone; memory includes loader processes.';
   return `${table(head, rows)}\n\n${note}`;
 }
 
