@@ -52,7 +52,7 @@ export async function renewLaunch(state: CampaignState, change: { readonly nodeH
  * Keeps one activity pending that ends only when the system's workflow is gone (terminated by hand, say): it is brought back, and trials in
  * flight say again what they want. Costs no history while all is well. The scope that is returned ends it.
  */
-export function keepSystem(state: CampaignState): CancellationScope {
+export function keepSystem(state: CampaignState, desk: Desk): CancellationScope {
   const scope = new CancellationScope({ cancellable: true });
   scope
     .run(async () => {
@@ -60,17 +60,22 @@ export function keepSystem(state: CampaignState): CancellationScope {
         const { name } = specOf(state).system;
         await guardSystem.executeWithOptions({ summary: `watch over system/${name}` }, [{ system: name, launch: state.openLaunch }]);
         log.warn('the system was gone; trials in flight submit again');
-        await Promise.all(
-          [...state.inFlight].map((number) =>
-            getExternalWorkflowHandle(trialWorkflowId(state.campaign, number))
-              .signal(resubmitSignal)
-              .catch((error: unknown) => log.info('a trial has ended meanwhile', { error: String(error) })),
-          ),
-        );
+        // Signals of a run that continues as new before they are passed on would be lost.
+        await desk.errand(() => CancellationScope.nonCancellable(() => askToResubmit(state)));
       }
     })
     .catch((error: unknown) => {
       if (!isCancellation(error)) throw error;
     });
   return scope;
+}
+
+async function askToResubmit(state: CampaignState): Promise<void> {
+  await Promise.all(
+    [...state.inFlight].map((number) =>
+      getExternalWorkflowHandle(trialWorkflowId(state.campaign, number))
+        .signal(resubmitSignal)
+        .catch((error: unknown) => log.info('a trial has ended meanwhile', { error: String(error) })),
+    ),
+  );
 }

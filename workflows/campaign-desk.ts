@@ -27,6 +27,7 @@ export function openDesk(state: CampaignState) {
   let isWoken = false;
   let mustJudge = false;
   let fruitless = 0;
+  let errands = 0;
   let known: Set<string> | undefined;
   let parameterOrder: string[] | undefined;
   const toldToEnd = new Set<number>();
@@ -164,6 +165,14 @@ export function openDesk(state: CampaignState) {
       isWoken = false;
       await condition(() => isWoken || state.phase === 'cancelling', milliseconds);
     },
+    /** Something that must be finished before this run may continue as new. */
+    async errand(work: () => Promise<void>): Promise<void> {
+      errands += 1;
+      await work().finally(() => {
+        errands -= 1;
+      });
+    },
+    hasErrands: (): boolean => errands > 0,
     /** Trials in flight that this run has not asked to end; counts them as asked. */
     notYetToldToEnd(): number[] {
       const numbers = [...state.inFlight].filter((number) => !toldToEnd.has(number));

@@ -40,7 +40,7 @@ export async function hpoCampaign(source: unknown, carried?: CampaignCarry): Pro
     const spec = specOf(state);
     void desk.watchClock();
     void desk.wakeAfterRest();
-    const guard = keepSystem(state);
+    const guard = keepSystem(state, desk);
 
     for (;;) {
       // Promotions come before the stop rules: with every trial of the budget paused, the search is not over.
@@ -54,7 +54,7 @@ export async function hpoCampaign(source: unknown, carried?: CampaignCarry): Pro
       await desk.news();
       if (workflowInfo().continueAsNewSuggested && !isOver(state)) {
         guard.cancel();
-        await condition(allHandlersFinished);
+        await condition(() => allHandlersFinished() && !desk.hasErrands());
         await desk.herald.settle();
         await continueAsNew<typeof hpoCampaign>(source, carry(state, spec));
       }

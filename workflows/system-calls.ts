@@ -1,8 +1,15 @@
 import { getExternalWorkflowHandle, isCancellation, log, patched } from '@temporalio/workflow';
 import { trialWorkflowId } from '../src/domain/ids.ts';
-import type { Told } from '../src/domain/system-events.ts';
+import { attemptKey, type Told } from '../src/domain/system-events.ts';
 import type { SystemState } from '../src/domain/system-state.ts';
-import { attemptEndedSignal, attemptStartedSignal, rungReportsSignal, type SystemNotice, systemNoticeSignal } from './messages.ts';
+import {
+  attemptEndedSignal,
+  attemptStartedSignal,
+  rungReportsSignal,
+  type StopRequest,
+  type SystemNotice,
+  systemNoticeSignal,
+} from './messages.ts';
 
 /** What a system says to trials and campaigns. */
 
@@ -28,14 +35,20 @@ export async function notifyCampaigns(state: SystemState, notice: SystemNotice):
   await Promise.all(campaigns.map((id) => getExternalWorkflowHandle(id).signal(systemNoticeSignal, notice).catch(noteLostSignal)));
 }
 
-/** An offer that will never start: the trial hears that nothing ran. */
-export function withdraw(state: SystemState, key: string): void {
-  const attempt = state.attempts[key];
-  if (attempt === undefined) return;
+/**
+ * An attempt that will never start: its trial hears that nothing ran. Also one that this system does not know (any more), since a trial that
+ * asked for its end would wait for ever.
+ */
+export async function withdraw(state: SystemState, { campaign, number, attempt }: AttemptName): Promise<void> {
+  const key = attemptKey({ campaign, number, attempt });
+  // Histories of earlier versions say nothing to such a trial.
+  if (state.attempts[key] === undefined && !patched('withdraw-unknown')) return;
   delete state.attempts[key];
-  const handle = getExternalWorkflowHandle(trialWorkflowId(attempt.campaign, attempt.number));
-  handle.signal(attemptEndedSignal, { kind: 'withdrawn', attempt: attempt.attempt }).catch(noteLostSignal);
+  const handle = getExternalWorkflowHandle(trialWorkflowId(campaign, number));
+  await handle.signal(attemptEndedSignal, { kind: 'withdrawn', attempt }).catch(noteLostSignal);
 }
+
+type AttemptName = Pick<StopRequest, 'campaign' | 'number' | 'attempt'>;
 
 export function forgetPilots(state: SystemState, campaign: string): void {
   for (const pilot of Object.values(state.pilots)) if (pilot.campaign === campaign) delete state.pilots[pilot.pilot];

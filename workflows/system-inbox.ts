@@ -31,6 +31,14 @@ export function openInbox(state: SystemState) {
     stopping: new Set<string>(),
     isIdleLongEnough: false,
     isRenewing: false,
+    /** Signals under way: the server drops those of a workflow that ends or continues as new before they have been passed on. */
+    onTheWay: 0,
+    async post(sending: Promise<void>): Promise<void> {
+      inbox.onTheWay += 1;
+      await sending.finally(() => {
+        inbox.onTheWay -= 1;
+      });
+    },
     isLeaving: (): boolean => inbox.isRenewing || inbox.isIdleLongEnough,
     refresh: (): void => setCurrentDetails(withMargin(systemDetails(statusOf(state)))),
     /** Runs one look; undefined when it was broken off because there is more to watch than it knows of. */
@@ -75,17 +83,17 @@ export function openInbox(state: SystemState) {
   setHandler(stopTrialSignal, (request: StopRequest) => {
     const key = attemptKey(request);
     const known = state.attempts[key];
-    if (known?.state === 'queued') withdraw(state, key);
+    if (known?.state === 'queued') void inbox.post(withdraw(state, request));
     else state.stops.push({ key, ...request });
   });
   setHandler(loginDoneSignal, () => {
     state.login = { kind: 'ready' };
-    void notifyCampaigns(state, { topic: 'login' });
+    void inbox.post(notifyCampaigns(state, { topic: 'login' }));
     inbox.refresh();
   });
   setHandler(resetBreakerSignal, () => {
     state.breaker = { open: false, evidence: [] };
-    void notifyCampaigns(state, { topic: 'breaker' });
+    void inbox.post(notifyCampaigns(state, { topic: 'breaker' }));
     inbox.refresh();
   });
   return inbox;

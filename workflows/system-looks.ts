@@ -67,14 +67,14 @@ function hasSomethingToSee(state: SystemState): boolean {
 }
 
 /** A campaign that was terminated from outside leaves nothing running. */
-async function abandon({ name, state, effects }: SystemDesk, campaign: string): Promise<void> {
+async function abandon({ name, state, inbox, effects }: SystemDesk, campaign: string): Promise<void> {
   log.warn('a campaign is gone: ending what runs of it', { campaign });
   delete state.launches[campaign];
-  for (const [key, attempt] of Object.entries(state.attempts)) {
+  for (const attempt of Object.values(state.attempts)) {
     if (attempt.campaign !== campaign) continue;
     const handle = getExternalWorkflowHandle(trialWorkflowId(campaign, attempt.number));
     await handle.signal(cancelTrialSignal, { kind: 'cancel', reason: 'its campaign was terminated' }).catch(noteLostSignal);
-    withdraw(state, key);
+    void inbox.post(withdraw(state, attempt));
   }
   await effects.closeLaunch({ system: name, campaign });
   forgetPilots(state, campaign);

@@ -23,8 +23,8 @@ export async function dispatchLoop({ name, state, inbox, effects, isLoggedIn, pa
         { system: name, orders },
       ]);
       // An offer that never started: its trial must hear of it.
-      for (const [index, { key }] of stops.entries())
-        if (['withdrawn', 'unknown'].includes(answers[index] ?? 'unknown')) withdraw(state, key);
+      for (const [index, stop] of stops.entries())
+        if (['withdrawn', 'unknown'].includes(answers[index] ?? 'unknown')) void inbox.post(withdraw(state, stop));
       offers.forEach((offer, index) => {
         if (offer.state === 'sending') offer.state = answers[stops.length + index] === 'unknown' ? 'queued' : 'offered';
       });

@@ -58,7 +58,7 @@ export async function computeSystem(input: SystemInput, carried?: SystemState): 
     pilotLoop(desk),
     lifeLoop(state, inbox, watching),
   ]);
-  await condition(allHandlersFinished);
+  await condition(() => allHandlersFinished() && inbox.onTheWay === 0);
   if (inbox.isRenewing) await continueAsNew<typeof computeSystem>(input, state);
   log.info('the system has nothing to do; its workflow ends until the next campaign starts it');
 }

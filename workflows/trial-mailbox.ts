@@ -4,6 +4,7 @@ import {
   getExternalWorkflowHandle,
   isCancellation,
   log,
+  patched,
   setCurrentDetails,
   setHandler,
   sleep,
@@ -106,6 +107,8 @@ export function openMailbox(trial: TrialInput): Mailbox {
   refresh();
 
   function ask(asked: CancelRequest): void {
+    // Whoever asks again (the campaign's next run) has heard of no end: the first request, or its answer, may have been lost.
+    if (request !== undefined && patched('asked-again')) isStopSent = false;
     request ??= asked;
   }
 
