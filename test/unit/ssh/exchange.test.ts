@@ -106,7 +106,9 @@ it('an answer that is longer than allowed is unknown', async () => {
 it('a login shell that ends before ours starts is an error that says so, and nothing was run', async () => {
   const home = mkdtempSync(join(folder, 'home-'));
   writeFileSync(join(home, '.bashrc'), 'echo "fork: Resource temporarily unavailable" >&2; exit 254\n');
-  const shell = makeRemoteShell(localCarrier({ shell: '/bin/bash', env: { ...process.env, BASH_ENV: join(home, '.bashrc') } }));
+  // An outermost bash (SHLVL below 2) whose input is a socket takes itself for one that sshd started: it reads ~/.bashrc and no BASH_ENV.
+  const env = { ...process.env, HOME: home, BASH_ENV: join(home, '.bashrc') };
+  const shell = makeRemoteShell(localCarrier({ shell: '/bin/bash', env }));
   await expect(shell.run({ script: `touch ${home}/ran` })).rejects.toMatchObject({
     class: 'transport',
     message: expect.stringContaining('Resource temporarily'),
