@@ -1,4 +1,5 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Summary } from '../../src/report/summary.ts';
@@ -9,8 +10,10 @@ import { mountSmallDisk, type SmallDisk } from '../support/small-disk.ts';
 import { specification } from '../support/specification.ts';
 
 const canMount = (() => {
-  const disk = mountSmallDisk('/tmp/holdfast-may-mount', 64);
+  const folder = mkdtempSync(path.join(tmpdir(), 'holdfast-may-mount-'));
+  const disk = mountSmallDisk(folder, 64);
   disk?.unmount();
+  rmSync(folder, { recursive: true, force: true });
   return disk !== undefined;
 })();
 
