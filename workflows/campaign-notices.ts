@@ -1,10 +1,14 @@
-import { condition, log } from '@temporalio/workflow';
+import { condition, log, patched } from '@temporalio/workflow';
+import { isOver } from '../src/domain/campaign-policy.ts';
 import type { CampaignState } from '../src/domain/campaign-state.ts';
-import { type Notice, noticesDue } from '../src/domain/notices.ts';
+import { type Notice, nextReminder, noticesDue } from '../src/domain/notices.ts';
 import { notify } from './options.ts';
 
 /** How long the end of a run waits for notices on their way. */
 const PATIENCE_MS = 60_000;
+
+/** Histories of earlier versions tell of each login once and have no timer that reminds. */
+const saysAgain = () => patched('login-reminders');
 
 /** Tells people what they asked to be told (`notify`). Never in the way of the search, and nothing that fails here ends anything. */
 export function openHerald(state: CampaignState) {
@@ -29,9 +33,21 @@ export function openHerald(state: CampaignState) {
     /** Tells what has happened since the last call. */
     tell(): void {
       if (state.spec?.notify === undefined) return;
-      const { due, told } = noticesDue(state, Date.now());
+      const { due, told } = noticesDue(state, Date.now(), saysAgain);
       state.told = told;
       for (const notice of due) send(notice);
+    },
+    /** Wakes the campaign when a login that is still missing is due to be told again. One timer, only while somebody waits to be told. */
+    async remind(wake: () => void): Promise<void> {
+      for (;;) {
+        await condition(() => isOver(state) || nextReminder(state) !== undefined);
+        if (isOver(state) || !saysAgain()) return;
+        const instant = nextReminder(state) as number;
+        const isMoved = () => isOver(state) || nextReminder(state) !== instant;
+        if (await condition(isMoved, Math.max(1000, instant - Date.now()))) continue;
+        wake();
+        await condition(isMoved);
+      }
     },
     tellEnd(text: string): void {
       send({ event: 'done', text });

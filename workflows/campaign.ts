@@ -40,6 +40,7 @@ export async function hpoCampaign(source: unknown, carried?: CampaignCarry): Pro
     const spec = specOf(state);
     void desk.watchClock();
     void desk.wakeAfterRest();
+    void desk.herald.remind(desk.changed);
     const guard = keepSystem(state, desk);
 
     for (;;) {

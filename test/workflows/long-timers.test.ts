@@ -6,6 +6,7 @@ import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { createActivities } from '../../activities/index.ts';
 import { systemTaskQueue } from '../../src/domain/ids.ts';
+import type { Message } from '../../src/notify/send.ts';
 import { DriverError } from '../../src/systems/driver.ts';
 import {
   attemptEndedSignal,
@@ -13,6 +14,7 @@ import {
   type CampaignResult,
   cancelTrialSignal,
   pauseSignal,
+  systemNoticeSignal,
   type TrialInput,
   trialQuery,
 } from '../../workflows/messages.ts';
@@ -42,6 +44,7 @@ describe.skipIf(SERVER === undefined)('timers of hours and days', { timeout: 180
   });
   let preparesLeft = 0;
   let submissions = 0;
+  const told: string[] = [];
 
   /** Activities that ask often in real life ask once a day here: each skipped poll would cost real time. */
   const activities = {
@@ -54,6 +57,7 @@ describe.skipIf(SERVER === undefined)('timers of hours and days', { timeout: 180
       throw ApplicationFailure.create({ type: 'AllIsWell', nextRetryDelay: '1 day', category: ApplicationFailureCategory.BENIGN });
     },
     writeReport: async () => ({ path: 'report.html' }),
+    notify: async ({ message }: { readonly message: Message }) => void told.push(message.text),
   };
 
   async function run<T>(work: () => Promise<T>): Promise<T> {
@@ -108,6 +112,29 @@ describe.skipIf(SERVER === undefined)('timers of hours and days', { timeout: 180
       expect(preparesLeft).toBe(0);
       expect((result.elapsedSeconds * 1000) / HOUR).toBeGreaterThanOrEqual(3);
       expect(seen.closed).toContain('night');
+    });
+  });
+
+  it('a login that is missing for days is told once, then every twelve hours, and no more once somebody has logged in', async () => {
+    told.length = 0;
+    await run(async () => {
+      const handle = await environment.client.workflow.signalWithStart('hpoCampaign', {
+        taskQueue: 'holdfast',
+        workflowId: 'weekend',
+        args: [specification({ budget: { wall_time: '3d' }, notify: [{ command: ['true'], on: ['needs-login'] }] })],
+        signal: pauseSignal,
+        signalArgs: [],
+      });
+      await environment.sleep(HOUR);
+      await handle.signal(systemNoticeSignal, { topic: 'login', text: 'system local needs a login.' });
+      await environment.sleep(30 * HOUR);
+      await handle.signal(systemNoticeSignal, { topic: 'login' });
+      await handle.result();
+      expect(told).toEqual([
+        'system local needs a login.',
+        'system local needs a login. It has waited for 12 h.',
+        'system local needs a login. It has waited for 24 h.',
+      ]);
     });
   });
 

@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import type { CampaignSpec } from '../../../src/domain/campaign.ts';
 import { type CampaignState, newCampaignState, newRow } from '../../../src/domain/campaign-state.ts';
-import { noticesDue } from '../../../src/domain/notices.ts';
+import { type NotifyTarget, nextReminder, noticesDue } from '../../../src/domain/notices.ts';
 import { addRow, changeRow } from '../../../src/domain/table.ts';
 import { admitText } from '../../../src/spec/admit.ts';
 
 const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
 
 function campaign(): CampaignState {
   const spec = admitText(
@@ -43,14 +45,50 @@ describe('what people are told', () => {
     expect(due(state, 60 * MINUTE)).toEqual([]);
   });
 
-  it('is a login that is needed, and again only when it is another one and an hour has passed', () => {
+  it('is a login that is needed, once, then every twelve hours as long as it is missing, whatever words the system finds for it', () => {
     const state = campaign();
     state.notices['system login'] = 'aurora needs a login.';
     expect(due(state, 0)).toEqual(['needs-login: aurora needs a login.']);
+    state.notices['system login'] = 'aurora needs a login, says the closing of the launch.';
     expect(due(state, 90 * MINUTE)).toEqual([]);
-    state.notices['system login'] = 'aurora needs a login, since today.';
-    expect(due(state, 30 * MINUTE)).toEqual([]);
-    expect(due(state, 90 * MINUTE)).toEqual(['needs-login: aurora needs a login, since today.']);
+    expect(due(state, 12 * HOUR - 1)).toEqual([]);
+    expect(due(state, 12 * HOUR)).toEqual(['needs-login: aurora needs a login, says the closing of the launch. It has waited for 12 h.']);
+    expect(due(state, 13 * HOUR)).toEqual([]);
+    expect(due(state, 24 * HOUR)).toEqual(['needs-login: aurora needs a login, says the closing of the launch. It has waited for 24 h.']);
+  });
+
+  it('is the login of the next night too, in the same words, but no more than one an hour of a login that comes and goes', () => {
+    const state = campaign();
+    const text = 'aurora needs a login.';
+    state.notices['system login'] = text;
+    expect(due(state, 0)).toEqual([`needs-login: ${text}`]);
+    delete state.notices['system login'];
+    expect(due(state, 10 * MINUTE)).toEqual([]);
+    state.notices['system login'] = text;
+    expect(due(state, 20 * MINUTE)).toEqual([]);
+    expect(due(state, 60 * MINUTE)).toEqual([`needs-login: ${text}`]);
+    delete state.notices['system login'];
+    expect(due(state, 2 * HOUR)).toEqual([]);
+    state.notices['system login'] = text;
+    expect(due(state, 26 * HOUR)).toEqual([`needs-login: ${text}`]);
+  });
+
+  it('wakes the campaign when the next is due, and only for somebody who wants to know', () => {
+    const state = campaign();
+    const spec = state.spec as CampaignSpec;
+    const told: NotifyTarget = { kind: 'command', command: ['true'], on: ['needs-login'] };
+    state.notices['system login'] = 'aurora needs a login.';
+    due(state, 5);
+    expect(nextReminder(state)).toBeUndefined();
+    state.spec = { ...spec, notify: [{ ...told, on: ['done'] }] };
+    expect(nextReminder(state)).toBeUndefined();
+    state.spec = { ...spec, notify: [told] };
+    expect(nextReminder(state)).toBe(12 * HOUR + 5);
+    delete state.notices['system login'];
+    expect(nextReminder(state)).toBeUndefined();
+    due(state, 10);
+    state.notices['system login'] = 'aurora needs a login.';
+    expect(nextReminder(state)).toBe(HOUR + 5);
   });
 
   it('is a submission that was stopped, and four fifths of the budget', () => {
