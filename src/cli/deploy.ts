@@ -8,10 +8,10 @@ import { type SshSettings, sshSettings } from '../ssh/settings.ts';
 import type { RemoteShell } from '../ssh/transport.ts';
 import { DEPLOY_ACTIONS, type DeployAction, type DeployReport, type DeployTask, deploy as deployPlan } from '../systems/deploy/deploy.ts';
 import { CliError, type Exit } from './exit-codes.ts';
-import { type CliIo, type CommonOptions, print } from './io.ts';
+import { type CliIo, print, progressOf, type QuietOptions } from './io.ts';
 import { askInTerminal } from './login.ts';
 
-export interface DeployOptions extends CommonOptions {
+export interface DeployOptions extends QuietOptions {
   /** The plan's file. */
   readonly config: string;
   readonly action?: string;
@@ -40,7 +40,7 @@ export async function deploy(system: string, options: DeployOptions, io: CliIo):
       ),
       {
         shell,
-        say: (line) => void io.errors.write(`${line}\n`),
+        say: progressOf(io, options),
         signal: io.interrupted,
       },
     );

@@ -7,9 +7,9 @@ import { DriverError } from '../systems/driver.ts';
 import { diagnoseNode, type NodeCheck } from '../systems/pbs/diagnose-node.ts';
 import type { SubmitTiming } from '../systems/pbs/exchange.ts';
 import { CliError, type Exit } from './exit-codes.ts';
-import { type CliIo, type CommonOptions, print } from './io.ts';
+import { type CliIo, print, progressOf, type QuietOptions } from './io.ts';
 
-export interface DiagSystemOptions extends CommonOptions {
+export interface DiagSystemOptions extends QuietOptions {
   readonly queue?: string;
   readonly account?: string;
   readonly walltime?: string;
@@ -58,7 +58,7 @@ export async function diagSystem(
       ...(overrides.timing === undefined ? {} : { timing: overrides.timing }),
       maxWaitSeconds: 60 * (options.maxWaitMinutes ?? 30),
       pollSeconds: overrides.pollSeconds ?? POLL_SECONDS,
-      progress: (note) => void io.errors.write(`${note}\n`),
+      progress: progressOf(io, options),
       signal: io.interrupted,
     });
     const isGood = checks.every(({ status }) => status !== 'fail');

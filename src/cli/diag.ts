@@ -12,7 +12,7 @@ import type { Diagnosis } from '../systems/globus/diagnosis.ts';
 import { createGlobusDriver } from '../systems/globus/driver.ts';
 import type { GlobusDriverOptions } from '../systems/globus/options.ts';
 import { CliError, type Exit } from './exit-codes.ts';
-import type { CliIo } from './io.ts';
+import { type CliIo, progressOf } from './io.ts';
 
 export const DIAGNOSES = ['connectivity', 'torch', 'parallel', 'training', 'aurora', 'comprehensive'] as const;
 export type DiagnosisKind = (typeof DIAGNOSES)[number];
@@ -31,6 +31,7 @@ export interface DiagOptions {
   readonly base?: string;
   readonly python?: string;
   readonly json?: boolean;
+  readonly quiet?: boolean;
   readonly showDetailedErrors?: boolean;
 }
 
@@ -69,7 +70,7 @@ export async function diag(
     ...overrides.driver,
   };
   const target = connect(driverOptions).target(options.endpointId, auth);
-  const progress = (note: string) => void io.errors.write(`${note}\n`);
+  const progress = progressOf(io, options);
   const control: ControlOptions = {
     timeoutSeconds: 60 * (options.maxWaitMinutes ?? 30),
     pollSeconds: driverOptions.pollSeconds ?? 2,

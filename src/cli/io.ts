@@ -16,6 +16,16 @@ export interface CommonOptions {
   readonly json?: boolean;
 }
 
+/** Of commands that take long: `--quiet` leaves the result and errors. */
+export interface QuietOptions extends CommonOptions {
+  readonly quiet?: boolean;
+}
+
+/** Says how far a command is, a line at a time; nothing with `--quiet`. */
+export function progressOf(io: Pick<CliIo, 'errors'>, options: { readonly quiet?: boolean }): (line: string) => void {
+  return options.quiet === true ? () => undefined : (line) => void io.errors.write(`${line}\n`);
+}
+
 export function processIo(): CliIo {
   const controller = new AbortController();
   process.once('SIGINT', () => controller.abort());

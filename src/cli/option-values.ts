@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 
 /** Parsers of option values for commander: what they throw is told as wrong usage, with the option's name. */
 export function whole(text: string): number {
@@ -37,4 +37,9 @@ export function oneOf<T extends string>(words: readonly T[]): (text: string) => 
     if (found === undefined) throw new InvalidArgumentError(`"${text}" is unknown. Use one of ${words.join(', ')}.`);
     return found;
   };
+}
+
+/** For the commands that say how far they are. */
+export function withQuiet(command: Command): Command {
+  return command.option('-q, --quiet', 'no progress: only results and errors');
 }

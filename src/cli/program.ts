@@ -12,7 +12,7 @@ import { type InitOptions, init } from './init.ts';
 import { PRESETS } from './init-presets.ts';
 import type { CliIo } from './io.ts';
 import * as look from './look-commands.ts';
-import { finite, positive } from './option-values.ts';
+import { finite, positive, withQuiet } from './option-values.ts';
 import type { PlanOptions } from './plan.ts';
 import { EXPORTS, exportTrials, report } from './result-commands.ts';
 import { siteCommands } from './site-commands.ts';
@@ -73,7 +73,7 @@ function atWork(add: Add, io: CliIo): void {
     work.worker(options, io),
   );
   for (const command of [dev, worker]) {
-    command
+    withQuiet(command)
       .option('-s, --systems <names>', 'systems whose work this worker does', names, ['local'])
       .option('-l, --log-level <level>', 'trace, debug, info, warn, error, silent', 'info');
   }
@@ -94,7 +94,8 @@ function start(add: Add, io: CliIo): void {
     .option('-m, --trials <n>', "trials in all, instead of the file's", positive)
     .option('--concurrency <n>', "trials in flight at most, instead of the file's", positive)
     .option('--id <id>', 'id of the campaign (default: <name>-<n>)')
-    .option('-w, --watch', 'watch it until the end; Ctrl-C leaves the view, never the campaign');
+    .option('-w, --watch', 'watch it until the end; Ctrl-C leaves the view, never the campaign')
+    .option('-q, --quiet', 'only the id; with --watch only how it ended');
   add(
     'plan <file>',
     'what a campaign would do: first points, jobs, node-hours, every default; needs no server and starts nothing',
@@ -148,8 +149,12 @@ function lookAt(add: Add, io: CliIo): void {
   add('status [campaign]', 'one screen: state, best, what it waits for', (name: string | undefined, options: object) =>
     look.status(name, options, io),
   );
-  add('watch [campaign]', 'live view until the end; Ctrl-C leaves it, the campaign goes on', (name: string | undefined, options: object) =>
-    watch(name, options, io),
+  withQuiet(
+    add(
+      'watch [campaign]',
+      'live view until the end; Ctrl-C leaves it, the campaign goes on',
+      (name: string | undefined, options: object) => watch(name, options, io),
+    ),
   );
   add('best [campaign]', 'the best trials', (name: string | undefined, options: table.BestOptions) => table.best(name, options, io))
     .option('-n, --count <n>', 'how many', positive, 5)

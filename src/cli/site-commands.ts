@@ -12,7 +12,7 @@ import { CliError, type Exit } from './exit-codes.ts';
 import type { HealthOptions } from './health.ts';
 import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
 import type { LoginOptions } from './login.ts';
-import { positive, whole } from './option-values.ts';
+import { positive, whole, withQuiet } from './option-values.ts';
 import type { Add } from './program.ts';
 
 /** Commands about systems, endpoints and data. Their modules are loaded when they are called: `holdfast ls` has no use for ssh. */
@@ -70,11 +70,13 @@ export function siteCommands(root: Command, add: Add, io: CliIo): void {
     'the job script that a campaign would submit; nothing is sent',
     async (file: string, options: CommonOptions & { all?: boolean }) => (await import('./render.ts')).render(file, options, io),
   ).option('--all', 'also the files that it starts');
-  add('deploy <system>', 'repository, Python environment and data set on a system', async (system: string, options: DeployOptions) =>
-    (await import('./deploy.ts')).deploy(system, options, io),
-  )
-    .requiredOption('-c, --config <file>', 'the plan')
-    .option('-a, --action <step>', 'repo, python, dataset, verify or all', 'all');
+  withQuiet(
+    add('deploy <system>', 'repository, Python environment and data set on a system', async (system: string, options: DeployOptions) =>
+      (await import('./deploy.ts')).deploy(system, options, io),
+    )
+      .requiredOption('-c, --config <file>', 'the plan')
+      .option('-a, --action <step>', 'repo, python, dataset, verify or all', 'all'),
+  );
   add('data <set> <folder>', 'fetch, check and repair a data set: cifar100', async (set: string, folder: string, options: DataOptions) =>
     (await import('./data.ts')).data(set, folder, options, io),
   )
@@ -124,7 +126,8 @@ export function siteCommands(root: Command, add: Add, io: CliIo): void {
     .option('--data-dir <folder>', 'data set on the system')
     .option('--base <folder>', 'folder on the system')
     .option('--python <path>', 'python on the system')
-    .option('--show-detailed-errors', 'whole errors');
+    .option('--show-detailed-errors', 'whole errors')
+    .option('-q, --quiet', 'no progress: only verdicts and errors');
 }
 
 interface LoginCommand extends LoginOptions, CommonOptions {

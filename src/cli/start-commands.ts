@@ -11,7 +11,7 @@ import { inlineWarmStart } from '../spec/warm-start.ts';
 import { duration, instant, plural } from '../view/format.ts';
 import { tellingOrder } from '../view/parameters.ts';
 import { CliError, type Exit, withCode } from './exit-codes.ts';
-import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
+import { type CliIo, type CommonOptions, print, type QuietOptions, withClient } from './io.ts';
 import { watchCampaign } from './watch.ts';
 
 /** `holdfast validate FILE`: every problem of a campaign file at once; needs no server. */
@@ -75,14 +75,14 @@ export interface Overrides {
   readonly concurrency?: number;
 }
 
-export interface RunOptions extends CommonOptions, Overrides {
+export interface RunOptions extends QuietOptions, Overrides {
   readonly id?: string;
   readonly watch?: boolean;
 }
 
 /**
  * `holdfast run FILE`: checks the file here, then starts the campaign with its content (a later change of the file changes nothing that runs).
- * Returns at once with the id, or watches until the end.
+ * Returns at once with the id (`quiet`: nothing but the id), or watches until the end.
  */
 export async function run(file: string, options: RunOptions, io: CliIo): Promise<Exit> {
   const value = overridden(
@@ -101,10 +101,11 @@ export async function run(file: string, options: RunOptions, io: CliIo): Promise
       ? `Watch it: holdfast watch ${campaign}`
       : 'No worker polls the task queue yet; the campaign waits for one: holdfast worker';
     if (options.watch === true) {
-      io.errors.write(`${campaign} started.${hasWorker ? '' : ` ${next}`}\n`);
+      if (options.quiet !== true || !hasWorker) io.errors.write(`${campaign} started.${hasWorker ? '' : ` ${next}`}\n`);
       return watchCampaign(client, campaign, io, options);
     }
-    print(io, options, { campaign, hasWorker }, `${campaign} started. ${next}`);
+    // With --quiet the id alone, for `id=$(holdfast run …)`.
+    print(io, options, { campaign, hasWorker }, options.quiet === true ? campaign : `${campaign} started. ${next}`);
     return 'ok';
   });
 }

@@ -7,24 +7,25 @@ import { syntheticMark } from '../view/synthetic.ts';
 import { askEnd, askLive, askStatus, askSystem, askTrials, type CampaignEnd } from './ask-campaign.ts';
 import { findCampaign } from './campaigns.ts';
 import { CliError, type Exit } from './exit-codes.ts';
-import { type CliIo, type CommonOptions, painter, withClient } from './io.ts';
+import { type CliIo, painter, type QuietOptions, withClient } from './io.ts';
 import { advance, eventLine, type Progress, progressText, type Scene, screen } from './screen.ts';
 
 const REFRESH_MILLISECONDS = 1000;
 const MOST_PAST_LINES = 20;
 
 /**
- * Shows a campaign until it ends: a screen that is refreshed in place on a terminal, a line per event elsewhere (JSON lines with `json`).
+ * Shows a campaign until it ends: a screen that is refreshed in place on a terminal, a line per event elsewhere (JSON lines with `json`); with `quiet`
+ * only what needs a person, and the end.
  * Ctrl-C leaves the view; the campaign goes on. Returns how to exit.
  */
-export async function watchCampaign(client: Client, campaign: string, io: CliIo, options: CommonOptions): Promise<Exit> {
+export async function watchCampaign(client: Client, campaign: string, io: CliIo, options: QuietOptions): Promise<Exit> {
   const end = askEnd(client, campaign);
   // Awaited after the loop; a rejection in between must not end the process.
   end.catch(() => undefined);
   const rows: TrialRow[] = [];
   let version = 0;
   let status: CampaignStatus | undefined;
-  const view = options.json !== true && io.output.isTTY === true ? terminalView(io) : lineView(io, options);
+  const view = viewFor(io, options);
   try {
     for (let isOver = false; !isOver && !io.interrupted.aborted; ) {
       try {
@@ -40,11 +41,9 @@ export async function watchCampaign(client: Client, campaign: string, io: CliIo,
       } catch (error) {
         // A worker that restarts, a server that comes back: the view waits like the campaign does.
         if (!(error instanceof CliError && error.code === 'HF-NO-WORKER') && !isStarting(error)) throw error;
-        view.say(
-          error instanceof CliError
-            ? 'No worker answers; the campaign is safe and waits. Start one with `holdfast worker`.'
-            : 'The campaign is starting.',
-        );
+        if (error instanceof CliError)
+          view.say('No worker answers; the campaign is safe and waits. Start one with `holdfast worker`.', true);
+        else view.say('The campaign is starting.', false);
       }
       isOver = await Promise.race([
         end.then(always, always),
@@ -71,7 +70,7 @@ export async function watchCampaign(client: Client, campaign: string, io: CliIo,
 }
 
 /** `holdfast watch [CAMPAIGN]`. */
-export function watch(name: string | undefined, options: CommonOptions, io: CliIo): Promise<Exit> {
+export function watch(name: string | undefined, options: QuietOptions, io: CliIo): Promise<Exit> {
   return withClient<Exit>(async (client) => watchCampaign(client, await findCampaign(client, name), io, options));
 }
 
@@ -84,8 +83,29 @@ function isStarting(error: unknown): boolean {
 
 interface View {
   show(scene: Scene, changed: readonly TrialRow[]): void;
-  say(text: string): void;
+  say(text: string, isProblem: boolean): void;
   close(): void;
+}
+
+function viewFor(io: CliIo, options: QuietOptions): View {
+  if (options.quiet === true) return quietView(io);
+  return options.json !== true && io.output.isTTY === true ? terminalView(io) : lineView(io, options);
+}
+
+/** No progress, but what keeps the campaign from going on is told, once. */
+function quietView(io: CliIo): View {
+  const told = new Set<string>();
+  const say = (text: string) => {
+    if (!told.has(text)) io.errors.write(`${text}\n`);
+    told.add(text);
+  };
+  return {
+    show: ({ status }) => status.problems.forEach(say),
+    say: (text, isProblem) => {
+      if (isProblem) say(text);
+    },
+    close: () => undefined,
+  };
 }
 
 /** One write per refresh, line by line over the old ones: no flicker, also over ssh. The cursor is hidden meanwhile. */
@@ -110,7 +130,7 @@ function terminalView(io: CliIo): View {
   };
 }
 
-function lineView(io: CliIo, options: CommonOptions): View {
+function lineView(io: CliIo, options: QuietOptions): View {
   let said = '';
   let headline = '';
   const say = (text: string) => {

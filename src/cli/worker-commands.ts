@@ -6,9 +6,9 @@ import { cacheFolder } from '../package-root.ts';
 import { loadDrivers } from '../systems/load-drivers.ts';
 import { startWorkers } from '../worker.ts';
 import { CliError, type Exit } from './exit-codes.ts';
-import { type CliIo, type CommonOptions, print } from './io.ts';
+import { type CliIo, print, progressOf, type QuietOptions } from './io.ts';
 
-export interface WorkerOptions extends CommonOptions {
+export interface WorkerOptions extends QuietOptions {
   readonly systems: readonly string[];
   readonly logLevel: string;
 }
@@ -19,7 +19,8 @@ export interface DevCommandOptions extends WorkerOptions {
   readonly folder?: string;
 }
 
-const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
+const CHATTY = ['trace', 'debug', 'info'];
+const LEVELS = [...CHATTY, 'warn', 'error', 'silent'];
 
 /** JSON lines for a machine, readable lines on a terminal. */
 function loggerFor(options: WorkerOptions, io: CliIo): Logger {
@@ -28,7 +29,7 @@ function loggerFor(options: WorkerOptions, io: CliIo): Logger {
   }
   const isPretty = options.json !== true && io.output.isTTY === true;
   return pino({
-    ...logOptions(options.logLevel),
+    ...logOptions(options.quiet === true && CHATTY.includes(options.logLevel) ? 'warn' : options.logLevel),
     ...(isPretty ? { transport: { target: 'pino-pretty', options: prettyOptions(io.env) } } : {}),
   });
 }
@@ -62,7 +63,7 @@ export async function dev(options: DevCommandOptions, io: CliIo): Promise<Exit> 
   const started = await startDev({
     systems: options.systems,
     logger,
-    say: (text) => io.errors.write(`${text}\n`),
+    say: progressOf(io, options),
     ...(options.port === undefined ? {} : { port: options.port }),
     ...(options.uiPort === undefined ? {} : { uiPort: options.uiPort }),
     ...(options.folder === undefined ? {} : { folder: options.folder }),

@@ -21,7 +21,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(top, { recursive: true, force: true }));
 
-async function command(files: string, action?: string) {
+async function command(files: string, action?: string, quiet = false) {
   const plan = join(top, 'deploy.yaml');
   writeFileSync(
     plan,
@@ -32,15 +32,16 @@ async function command(files: string, action?: string) {
   output.on('data', (chunk: Buffer) => {
     shown += chunk.toString();
   });
+  const errors = new PassThrough();
   const io = {
     env: process.env,
     input: new PassThrough(),
     output,
-    errors: new PassThrough().resume(),
+    errors,
     interrupted: new AbortController().signal,
   };
-  const exit = await deploy(join(top, 'here.yaml'), { config: plan, json: true, ...(action === undefined ? {} : { action }) }, io);
-  return { exit, report: JSON.parse(shown) as Record<string, unknown> };
+  const exit = await deploy(join(top, 'here.yaml'), { config: plan, json: true, quiet, ...(action === undefined ? {} : { action }) }, io);
+  return { exit, report: JSON.parse(shown) as Record<string, unknown>, progress: String(errors.read() ?? '') };
 }
 
 it('ends well with one JSON document when all is as the plan says', async () => {
@@ -68,4 +69,9 @@ it('does only what --action says, and refuses an action that there is not', asyn
     exit: 'usage',
     message: expect.stringContaining('repo, python'),
   });
+});
+
+it('says how far it is, and nothing of it with --quiet', async () => {
+  expect((await command('train.py')).progress).toMatch(/repository: started\n/);
+  expect(await command('train.py, data.py', undefined, true)).toMatchObject({ exit: 'failed', progress: '' });
 });

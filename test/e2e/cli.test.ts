@@ -246,6 +246,29 @@ describe('a running campaign', () => {
     expect((await cli('retry', 'mended')).err).toContain('[HF-ENDED]');
   });
 
+  it('with --quiet says its id and how it ended, and between them only what needs a person', async () => {
+    expect(await cli('run', await campaignFile('hushed', { trials: 4, pause: 0.4 }), '--id', 'hushed', '--quiet')).toEqual({
+      exit: 0,
+      out: 'hushed\n',
+      err: '',
+    });
+    const handle = engine.client.workflow.getHandle('hushed');
+    const [text, json] = [
+      startCli(['watch', 'hushed', '-q'], { terminal: { columns: 80, rows: 24 } }),
+      startCli(['watch', 'hushed', '-q', '--json']),
+    ];
+    await handle.executeUpdate('pause');
+    await handle.signal('systemNotice', { topic: 'breaker', text: 'submission is stopped after three failures' });
+    await eventually(() => text.errorsSoFar().includes('submission is stopped') && json.errorsSoFar() !== '');
+    await handle.signal('systemNotice', { topic: 'breaker' });
+    await handle.executeUpdate('resume');
+    const { exit, out, err } = await text.end();
+    expect(exit).toBe(0);
+    expect(out).toMatch(/^\nhushed completed after .*\n3 trials completed, 1 failed/);
+    expect(err).toBe('submission is stopped after three failures\n');
+    expect(JSON.parse((await json.end()).out)).toMatchObject({ event: 'end', kind: 'result' });
+  });
+
   it('tells by a command what was asked for, and a way that fails ends nothing', async () => {
     const file = await campaignFile('told', { trials: 6 });
     const notes = path.join(folder, 'notes');

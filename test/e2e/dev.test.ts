@@ -29,19 +29,8 @@ function holdfast(words: readonly string[], extra: Record<string, string> = {}) 
   return { child, seen, end: once(child, 'close').then(([code]) => ({ ...seen, exit: code as number })) };
 }
 
-async function startDev(): Promise<{ dev: ReturnType<typeof holdfast>; address: string }> {
-  const dev = holdfast([
-    'dev',
-    '--folder',
-    path.join(folder, 'dev'),
-    '--port',
-    '17233',
-    '--ui-port',
-    '18233',
-    '--json',
-    '--log-level',
-    'warn',
-  ]);
+async function startDev(...loudness: string[]): Promise<{ dev: ReturnType<typeof holdfast>; address: string }> {
+  const dev = holdfast(['dev', '--folder', path.join(folder, 'dev'), '--port', '17233', '--ui-port', '18233', '--json', ...loudness]);
   const address = await eventually(() => /"address": "([^"]+)"/.exec(dev.seen.out)?.[1], 180, `holdfast dev (${dev.seen.err})`);
   return { dev, address };
 }
@@ -74,7 +63,7 @@ describe('holdfast dev', () => {
         working_dirs: { local_base: path.join(folder, 'results') },
       }),
     );
-    const first = await startDev();
+    const first = await startDev('--log-level', 'warn');
     const at = { TEMPORAL_ADDRESS: first.address };
     expect(await holdfast(['run', file, '--json'], at).end).toMatchObject({ exit: 0 });
     const status = async (server: Record<string, string>) =>
@@ -88,11 +77,15 @@ describe('holdfast dev', () => {
     expect((await first.dev.end).exit).toBe(0);
     expect(await holdfast(['ls'], at).end).toMatchObject({ exit: 5 });
 
-    const second = await startDev();
+    const second = await startDev('--quiet');
     const watch = await holdfast(['watch', 'waits-1'], { TEMPORAL_ADDRESS: second.address }).end;
     expect(watch.exit).toBe(0);
     expect(watch.out).toContain('12 trials completed');
     second.dev.child.kill('SIGTERM');
-    expect((await second.dev.end).exit).toBe(0);
+    const { exit, out, err } = await second.dev.end;
+    expect(exit).toBe(0);
+    // Neither log lines nor progress: one document.
+    expect(JSON.parse(out)).toMatchObject({ address: second.address });
+    expect(err).toBe('');
   });
 });

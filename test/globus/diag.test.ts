@@ -79,7 +79,7 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('holdfast diag', () => {
   afterAll(() => rig?.end());
 
   async function run(kind: DiagnosisKind, options: Partial<DiagOptions> = {}, fails = false) {
-    const output = new PassThrough();
+    const [output, errors] = [new PassThrough(), new PassThrough()];
     const chunks: Buffer[] = [];
     output.on('data', (chunk: Buffer) => chunks.push(chunk));
     // Of five trainings, those with an odd number fail when they are asked to.
@@ -92,10 +92,10 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('holdfast diag', () => {
     const exit = await diag(
       kind,
       { endpointId: rig.endpoint.id, python: GLOBUS_PYTHON, maxWaitMinutes: 1, ...options },
-      { env: {}, output, errors: new PassThrough() },
+      { env: {}, output, errors },
       { driver, training, taskSeconds: 0.1 },
     );
-    return { exit, text: Buffer.concat(chunks).toString() };
+    return { exit, text: Buffer.concat(chunks).toString(), progress: String(errors.read() ?? '') };
   }
 
   it('connectivity waits for the answer and prints the remote host', async () => {
@@ -120,9 +120,10 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('holdfast diag', () => {
     expect(await run('training')).toMatchObject({
       exit: 'ok',
       text: expect.stringMatching(/5 of 5 trainings completed, mean objective 0\.3000/),
+      progress: expect.stringMatching(/\d of 5 trainings have ended\n/),
     });
-    const failed = await run('training', { showDetailedErrors: true }, true);
-    expect(failed.exit).toBe('failed');
+    const failed = await run('training', { showDetailedErrors: true, quiet: true }, true);
+    expect(failed).toMatchObject({ exit: 'failed', progress: '' });
     expect(failed.text).toMatch(/at least 4 must/);
   });
 

@@ -42,6 +42,7 @@ export function startCli(
   return {
     interrupt: () => controller.abort(),
     soFar: () => out.text,
+    errorsSoFar: () => err.text,
     end: async (): Promise<CliRun> => ({ exit: await exit, out: out.text, err: err.text }),
   };
 }

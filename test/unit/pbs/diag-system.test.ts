@@ -23,17 +23,20 @@ function site(change: object = {}): string {
   return file;
 }
 
-async function diagnose(file: string, options: { account?: string; queue?: string; dataDir?: string; json?: boolean } = {}) {
-  const output = new PassThrough();
+async function diagnose(
+  file: string,
+  options: { account?: string; queue?: string; dataDir?: string; json?: boolean; quiet?: boolean } = {},
+) {
+  const [output, errors] = [new PassThrough(), new PassThrough()];
   const io = {
     env: pbs.env,
     input: new PassThrough(),
     output,
-    errors: new PassThrough().resume(),
+    errors,
     interrupted: new AbortController().signal,
   };
   const exit = await diagSystem(file, { account: 'hpo_proj', ...options }, io, { timing: QUICK, pollSeconds: 0.2 });
-  return { exit, text: String(output.read() ?? '') };
+  return { exit, text: String(output.read() ?? ''), progress: String(errors.read() ?? '') };
 }
 
 /** Nothing of the diagnosis is left: no job, no folder. */
@@ -45,7 +48,8 @@ function expectNothingLeft() {
 
 describe('holdfast diag SYSTEM', () => {
   it('fails where a module of the training is missing on the node, and says which', { timeout: 120_000 }, async () => {
-    const { exit, text } = await diagnose(site({ env: { LOADEDMODULES: 'frameworks/2025:gcc' } }), { json: true });
+    const { exit, text, progress } = await diagnose(site({ env: { LOADEDMODULES: 'frameworks/2025:gcc' } }), { json: true });
+    expect(progress).toMatch(/job \d+/);
     expect(exit).toBe('failed');
     const { passed, checks } = JSON.parse(text) as { passed: boolean; checks: { name: string; status: string; found: string }[] };
     expect(passed).toBe(false);
@@ -67,7 +71,8 @@ describe('holdfast diag SYSTEM', () => {
       const data = join(pbs.directory, 'data');
       mkdirSync(data);
       writeFileSync(join(data, 'train'), 'x');
-      const good = await diagnose(site({ python: TORCH }), { dataDir: data });
+      const good = await diagnose(site({ python: TORCH }), { dataDir: data, quiet: true });
+      expect(good.progress).toBe('');
       expect(good.text).toContain('OK   tensor');
       expect(good.text).toContain('OK   data');
       expect(good.text).toContain('WARN devices');
