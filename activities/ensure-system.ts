@@ -15,10 +15,13 @@ import type { ActivityDeps } from './deps.ts';
 /** How often a campaign asks whether its system is there. */
 const GUARD_INTERVAL_MS = 20_000;
 
-/** Starts a system's workflow if it does not run and tells it of a launch: one step, so two campaigns cannot start it twice. */
+/**
+ * Starts a system's workflow if it does not run and tells it of a launch: one step, so two campaigns cannot start it twice. A system's life is
+ * named by the first run of its chain: it stays when the system continues as new, and is another one after somebody has terminated it.
+ */
 export function createEnsureSystem(deps: ActivityDeps) {
-  async function openLaunch(system: string, launch: Launch): Promise<void> {
-    await Context.current().client.workflow.signalWithStart<(input: SystemInput) => Promise<void>, [Launch]>('computeSystem', {
+  async function openLaunch(system: string, launch: Launch): Promise<string | undefined> {
+    const handle = await Context.current().client.workflow.signalWithStart<(input: SystemInput) => Promise<void>, [Launch]>('computeSystem', {
       workflowId: systemWorkflowId(system),
       taskQueue: TASK_QUEUE,
       args: [{ name: system, hasSearchAttributes: deps.hasSearchAttributes }],
@@ -26,26 +29,35 @@ export function createEnsureSystem(deps: ActivityDeps) {
       signalArgs: [launch],
       staticSummary: `system ${system}`,
     });
+    return (await look(handle.workflowId, handle.signaledRunId))?.life;
   }
 
-  async function isRunning(workflowId: string): Promise<boolean> {
+  /** Undefined when there is no such workflow; a server that names no first run gives no life. */
+  async function look(workflowId: string, runId?: string): Promise<{ isRunning: boolean; life?: string } | undefined> {
     try {
-      const { status } = await Context.current().client.workflow.getHandle(workflowId).describe();
-      return status.name === 'RUNNING' || status.name === 'PAUSED';
+      const { status, raw } = await Context.current().client.workflow.getHandle(workflowId, runId).describe();
+      const life = raw.workflowExecutionInfo?.firstRunId;
+      return { isRunning: status.name === 'RUNNING' || status.name === 'PAUSED', ...(life ? { life } : {}) };
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError) return false;
+      if (error instanceof WorkflowNotFoundError) return undefined;
       throw error;
     }
   }
 
   return {
-    async ensureSystem(input: { readonly system: string; readonly launch: Launch }): Promise<void> {
-      await openLaunch(input.system, input.launch);
+    /** Gives the system's life. */
+    async ensureSystem(input: { readonly system: string; readonly launch: Launch }): Promise<string | undefined> {
+      return openLaunch(input.system, input.launch);
     },
 
-    /** Ends only when the system's workflow was gone and has been brought back; a BENIGN failure otherwise, so that it is asked again. */
-    async guardSystem(input: { readonly system: string; readonly launch: Launch }): Promise<void> {
-      if (await isRunning(systemWorkflowId(input.system))) {
+    /**
+     * Ends only when the life that the campaign knows is over, with the new one's name: what that system had been told and had not passed on is
+     * lost, whoever brought it back (a trial, another campaign). A BENIGN failure otherwise, so that it is asked again.
+     */
+    async guardSystem(input: { readonly system: string; readonly launch: Launch; readonly life?: string }): Promise<string | undefined> {
+      const now = await look(systemWorkflowId(input.system));
+      const isSame = input.life === undefined || now?.life === undefined || now.life === input.life;
+      if (now?.isRunning === true && isSame) {
         throw ApplicationFailure.create({
           message: `system ${input.system} is there`,
           type: 'AllIsWell',
@@ -53,7 +65,7 @@ export function createEnsureSystem(deps: ActivityDeps) {
           category: ApplicationFailureCategory.BENIGN,
         });
       }
-      await openLaunch(input.system, input.launch);
+      return openLaunch(input.system, input.launch);
     },
 
     /** For a trial whose system's workflow has ended: brings it back with what the campaign knows, then submits. */

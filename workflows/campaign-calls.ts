@@ -49,8 +49,8 @@ export async function renewLaunch(state: CampaignState, change: { readonly nodeH
 }
 
 /**
- * Keeps one activity pending that ends only when the system's workflow is gone (terminated by hand, say): it is brought back, and trials in
- * flight say again what they want. Costs no history while all is well. The scope that is returned ends it.
+ * Keeps one activity pending that ends only when the system's workflow is gone (terminated by hand, say) or another one has taken its place: it
+ * is brought back, and trials in flight say again what they want. Costs no history while all is well. The scope that is returned ends it.
  */
 export function keepSystem(state: CampaignState, desk: Desk): CancellationScope {
   const scope = new CancellationScope({ cancellable: true });
@@ -58,7 +58,12 @@ export function keepSystem(state: CampaignState, desk: Desk): CancellationScope 
     .run(async () => {
       while (state.openLaunch !== undefined) {
         const { name } = specOf(state).system;
-        await guardSystem.executeWithOptions({ summary: `watch over system/${name}` }, [{ system: name, launch: state.openLaunch }]);
+        const question = {
+          system: name,
+          launch: state.openLaunch,
+          ...(state.systemLife === undefined ? {} : { life: state.systemLife }),
+        };
+        state.systemLife = await guardSystem.executeWithOptions({ summary: `watch over system/${name}` }, [question]);
         log.warn('the system was gone; trials in flight submit again');
         // Signals of a run that continues as new before they are passed on would be lost.
         await desk.errand(() => CancellationScope.nonCancellable(() => askToResubmit(state)));

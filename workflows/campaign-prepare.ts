@@ -34,7 +34,7 @@ export async function prepare(state: CampaignState, source: unknown, desk: Desk)
       ...(state.budget.nodeHours === undefined ? {} : { nodeHours: state.budget.nodeHours }),
       ...(prepared.capacity === undefined ? {} : { capacity: prepared.capacity }),
     };
-    await ensureSystem.executeWithOptions({ summary: `open the launch on ${spec.system.name}` }, [
+    state.systemLife = await ensureSystem.executeWithOptions({ summary: `open the launch on ${spec.system.name}` }, [
       { system: spec.system.name, launch: state.openLaunch },
     ]);
     if (state.phase === 'preparing') state.phase = state.isPauseAsked ? 'paused' : 'running';

@@ -176,6 +176,8 @@ export interface Submission {
   readonly params: Readonly<Record<string, ParameterValue>>;
   readonly resumeFrom?: number;
   readonly targetStep?: number;
+  /** An earlier life of the system may have offered it already. */
+  readonly isAgain?: boolean;
 }
 
 export interface StopRequest {

@@ -83,8 +83,13 @@ export function openInbox(state: SystemState) {
   setHandler(stopTrialSignal, (request: StopRequest) => {
     const key = attemptKey(request);
     const known = state.attempts[key];
-    if (known?.state === 'queued') void inbox.post(withdraw(state, request));
-    else state.stops.push({ key, ...request });
+    if (known?.state === 'queued' && known.isAgain !== true) {
+      void inbox.post(withdraw(state, request));
+      return;
+    }
+    // What may run already is not offered any more; whether it runs is the machine's to say.
+    if (known?.state === 'queued') known.state = 'offered';
+    state.stops.push({ key, ...request });
   });
   setHandler(loginDoneSignal, () => {
     state.login = { kind: 'ready' };

@@ -127,7 +127,7 @@ export function openMailbox(trial: TrialInput): Mailbox {
     } catch (error) {
       if (isCancellation(error)) throw error;
       log.warn('the system did not take the stop request; the attempt is submitted again so that it learns of it');
-      await submit(trial, attempt, resumeFrom);
+      await submit(trial, attempt, resumeFrom, true);
       // The system comes back with the submission; asked at once, it might not have started yet.
       await sleep(STOP_AGAIN_MS, { summary: 'before the stop is asked for again' });
       isStopSent = false;
@@ -159,7 +159,9 @@ export function openMailbox(trial: TrialInput): Mailbox {
         }
         if (mustResubmit) {
           mustResubmit = false;
-          await submit(trial, attempt, resumeFrom);
+          await submit(trial, attempt, resumeFrom, true);
+          // The system that was asked to stop it may be the one that is gone.
+          if ((request !== undefined || isOverdue) && patched('stop-after-resubmit')) isStopSent = false;
         }
         if ((request !== undefined || isOverdue) && !isStopSent) await stopOnSystem();
       }
@@ -207,7 +209,7 @@ function startDeadline(trial: TrialInput, onExpiry: () => void): CancellationSco
 }
 
 /** Offers the current attempt to the system. A repeated offer has the same name, so it is harmless. */
-export async function submit(trial: TrialInput, attempt: number, resumeFrom: number | undefined): Promise<void> {
+export async function submit(trial: TrialInput, attempt: number, resumeFrom: number | undefined, isAgain = false): Promise<void> {
   const submission = {
     campaign: trial.campaign,
     number: trial.number,
@@ -215,6 +217,7 @@ export async function submit(trial: TrialInput, attempt: number, resumeFrom: num
     params: trial.params,
     ...(resumeFrom === undefined ? {} : { resumeFrom }),
     ...(trial.targetStep === undefined ? {} : { targetStep: trial.targetStep }),
+    ...(isAgain ? { isAgain } : {}),
   };
   try {
     await getExternalWorkflowHandle(systemWorkflowId(trial.system)).signal(submitTrialSignal, submission);

@@ -20,6 +20,8 @@ export interface CampaignState {
   launch?: { launch: string; directory: string; localDirectory: string };
   /** What the system was told of this campaign; said again when the system's workflow had to be brought back. */
   openLaunch?: Launch;
+  /** Which life of the system's workflow heard of it; absent in states of earlier versions. */
+  systemLife?: string | undefined;
   provenance: Readonly<Record<string, string>>;
   table: TrialTable;
   inFlight: Set<number>;

@@ -49,6 +49,8 @@ export interface KnownAttempt {
   readonly resumeFrom?: number;
   readonly targetStep?: number;
   state: 'queued' | 'sending' | 'offered' | 'running';
+  /** May be known to the machine although this system has not offered it. */
+  readonly isAgain?: boolean;
   isToldStarted?: boolean;
   pilot?: string;
   rungs?: number;
