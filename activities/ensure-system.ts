@@ -21,14 +21,17 @@ const GUARD_INTERVAL_MS = 20_000;
  */
 export function createEnsureSystem(deps: ActivityDeps) {
   async function openLaunch(system: string, launch: Launch): Promise<string | undefined> {
-    const handle = await Context.current().client.workflow.signalWithStart<(input: SystemInput) => Promise<void>, [Launch]>('computeSystem', {
-      workflowId: systemWorkflowId(system),
-      taskQueue: TASK_QUEUE,
-      args: [{ name: system, hasSearchAttributes: deps.hasSearchAttributes }],
-      signal: openLaunchSignal,
-      signalArgs: [launch],
-      staticSummary: `system ${system}`,
-    });
+    const handle = await Context.current().client.workflow.signalWithStart<(input: SystemInput) => Promise<void>, [Launch]>(
+      'computeSystem',
+      {
+        workflowId: systemWorkflowId(system),
+        taskQueue: TASK_QUEUE,
+        args: [{ name: system, hasSearchAttributes: deps.hasSearchAttributes }],
+        signal: openLaunchSignal,
+        signalArgs: [launch],
+        staticSummary: `system ${system}`,
+      },
+    );
     return (await look(handle.workflowId, handle.signaledRunId))?.life;
   }
 
