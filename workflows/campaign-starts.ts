@@ -7,7 +7,7 @@ import { takeAgain } from '../src/domain/retry.ts';
 import { ATTRIBUTES } from '../src/domain/search-attributes.ts';
 import { addRow, changeRow } from '../src/domain/table.ts';
 import type { Suggestion, TrialRow } from '../src/domain/trial.ts';
-import { firstPause } from '../src/search/rungs.ts';
+import { firstPause, pauseAfter } from '../src/search/rungs.ts';
 import { plural } from '../src/view/format.ts';
 import { trialSummary } from '../src/view/parameters.ts';
 import { pruneTrial } from './campaign-calls.ts';
@@ -107,9 +107,9 @@ export async function startAgain(state: CampaignState, spec: CampaignSpec, desk:
     const row = number === undefined ? undefined : state.table.rows[number - 1];
     if (row === undefined) return;
     state.inFlight.add(row.number);
-    const pause = firstPause(spec.pruner);
+    const pause = pauseAfter(spec.pruner, row.curve);
     await startTrialWorkflow(state, spec, row, desk, {
-      ...(pause === undefined ? {} : { targetStep: pause, isPartial: true }),
+      ...(pause === undefined ? {} : { targetStep: pause, isPartial: pause < (spec.pruner?.maxSteps ?? pause) }),
       ...(row.attempts === 0 ? {} : { resumeFrom: row.attempts }),
       firstAttempt: row.attempts + 1,
       earlierRunSeconds: row.runSeconds ?? 0,

@@ -20,7 +20,7 @@ export function enqueue(
   return withClient<Exit>(async (client) => {
     const points = options.file === undefined ? [pointOf(pairs)] : await pointsOf(options.file);
     const campaign = await findCampaign(client, name);
-    await refuseEnded(client, campaign);
+    await refuseEnded(client, campaign, `It tries no further point. Write the point under \`enqueue:\` of ${goOn(campaign)}`);
     const { parameters } = (await askDescription(client, campaign)).spec.space;
     const known = new Set(parameters.map((parameter) => parameter.name));
     const strange = [...new Set(points.flatMap((point) => Object.keys(point)))].find((parameter) => !known.has(parameter));
@@ -34,6 +34,11 @@ export function enqueue(
     print(io, options, { campaign, points, answer }, `${campaign}: ${answer}`);
     return 'ok';
   });
+}
+
+/** The way on from the results of a campaign that has ended. */
+function goOn(campaign: string): string {
+  return `another campaign that begins with its results: \`holdfast adopt ${campaign} --into FILE\`, then \`holdfast run FILE\`.`;
 }
 
 /** Constants need not be typed: a point without one gets it. */
@@ -96,7 +101,11 @@ export function retry(name: string, trials: readonly string[], options: RetryOpt
   const classes = options.class?.split(',').map((word) => word.trim());
   return withClient<Exit>(async (client) => {
     const campaign = await findCampaign(client, name);
-    await refuseEnded(client, campaign);
+    await refuseEnded(
+      client,
+      campaign,
+      `Failed trials run again only while their campaign runs. By hand: \`holdfast repro ${campaign} ${numbers[0] ?? 'TRIAL'}\` prints the script. Else start ${goOn(campaign)}`,
+    );
     const request = { ...(numbers.length === 0 ? {} : { numbers }), ...(classes === undefined ? {} : { classes }) };
     const handle = client.workflow.getHandle(campaign);
     const answer = await told(handle.executeUpdate<string, [RetryRequest]>(retryUpdate.name, { args: [request] }), campaign);

@@ -86,8 +86,10 @@ export async function confirm(io: CliIo, question: string): Promise<boolean> {
   }
 }
 
-/** A campaign that has ended cannot be steered: exit 4 when that is since its budget is spent. */
-export async function refuseEnded(client: Client, campaign: string): Promise<void> {
+const ANOTHER = 'Start another one with `holdfast run FILE`.';
+
+/** A campaign that has ended cannot be steered: exit 4 when that is since its budget is spent. `next` is what to do instead. */
+export async function refuseEnded(client: Client, campaign: string, next = ANOTHER): Promise<void> {
   const { status } = await client.workflow.getHandle(campaign).describe();
   if (status.name === 'RUNNING') return;
   const end = await askEnd(client, campaign);
@@ -98,7 +100,7 @@ export async function refuseEnded(client: Client, campaign: string): Promise<voi
   throw new CliError(
     isSpent ? 'budgetSpent' : 'failed',
     isSpent ? 'HF-BUDGET-SPENT' : 'HF-ENDED',
-    `${campaign} has ended: ${reason} Start another one with \`holdfast run FILE\`.`,
+    `${campaign} has ended: ${reason} ${next}`,
   );
 }
 

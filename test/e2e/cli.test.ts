@@ -243,7 +243,14 @@ describe('a running campaign', () => {
     await cli('stop', 'mended', '--yes');
     const result = (await engine.client.workflow.getHandle('mended').result()) as { counts: { failed: number } };
     expect(result.counts.failed).toBe(0);
-    expect((await cli('retry', 'mended')).err).toContain('[HF-ENDED]');
+    const late = await cli('retry', 'mended', '1');
+    expect(late.exit).toBe(1);
+    expect(late.err).toMatch(/^mended has ended: stopped by the user\. Failed trials run again only while their campaign runs\. /);
+    expect(late.err).toContain('`holdfast repro mended 1`');
+    expect(late.err).toContain('`holdfast adopt mended --into FILE`, then `holdfast run FILE`. [HF-ENDED]');
+    expect((await cli('enqueue', 'mended', 'x=0.5')).err).toContain(
+      'Write the point under `enqueue:` of another campaign that begins with its results',
+    );
   });
 
   it('with --quiet says its id and how it ended, and between them only what needs a person', async () => {

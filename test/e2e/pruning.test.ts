@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createLocalDriver } from '../../src/systems/local/driver.ts';
 import { statusQuery, trialsQuery } from '../../workflows/messages.ts';
-import { type Engine, startEngine } from '../support/engine.ts';
+import { type Engine, eventually, startEngine } from '../support/engine.ts';
 
 /** Trains to HOLDFAST_TARGET_STEP or to epoch 9, from the checkpoint of the earlier attempt; notes each epoch it really trained. */
 const TRAINING = `
@@ -62,6 +62,34 @@ describe('early stopping, on the real agent', () => {
     expect(result.best?.number).toBe(atFirstRung?.number);
     const status = await engine.client.workflow.getHandle('promote').query(statusQuery);
     expect(status.savedHours).toBeGreaterThan(0);
+  });
+
+  it('a promoted trial that failed above its first rung runs again on demand: from its checkpoint to the rung that it was on its way to', async () => {
+    const mended = path.join(engine.folder, 'mended');
+    const fails = `    if p["x"] == 0.3 and epoch == 5 and not os.path.exists(${JSON.stringify(mended)}): sys.exit(3)\n`;
+    writeFileSync(path.join(engine.folder, 'fails.py'), TRAINING.replace('    time.sleep(', `${fails}    time.sleep(`));
+    const campaign = {
+      ...spec('again.log', 0.05, { type: 'asha', form: 'promote' }),
+      training: { command: ['{python}', path.join(engine.folder, 'fails.py'), path.join(engine.folder, 'again.log'), '0.05'] },
+      enqueue: [{ x: 0.3 }],
+      retries: { trial: 0 },
+      budget: { trials: 200 },
+    };
+    await engine.start(campaign, 'again');
+    const handle = engine.client.workflow.getHandle('again');
+    const first = async () => (await handle.query(trialsQuery, { limit: 1000 })).rows[0];
+    const failed = await eventually(async () => (await first())?.state === 'failed' && (await first()));
+    expect(failed).toMatchObject({ attempts: 3, failure: { class: 'exit_code' } });
+    writeFileSync(mended, '');
+    expect(await handle.executeUpdate('retry', { args: [{ numbers: [1] }] })).toBe('1 trial again: 1');
+    expect(await eventually(async () => (await first())?.state === 'completed' && (await first()))).toMatchObject({ attempts: 4, step: 9 });
+    await handle.executeUpdate('stop', { args: ['seen'] });
+    await handle.result();
+    // Each epoch once: the failure came before its epoch was trained.
+    const epochs = readFileSync(path.join(engine.folder, 'again.log'), 'utf8').trim().split('\n');
+    expect(epochs.filter((line) => line.startsWith('trial-0001 ')).map((line) => Number(line.split(' ')[1]))).toEqual([
+      1, 2, 3, 4, 5, 6, 7, 8, 9,
+    ]);
   });
 
   it('freeze_thaw: what the model expects most of goes on from its checkpoint, and the campaign ends by itself', async () => {
