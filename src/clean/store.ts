@@ -46,8 +46,8 @@ const removal = z.object({ folder: z.string(), archive: z.string().nullable(), a
 const PATIENCE_SECONDS = 3600;
 
 /** Every launch folder below a base folder (`~` is the home folder there). Changes nothing. Throws DriverError. */
-export async function listLaunches(shell: RemoteShell, base: string): Promise<z.output<typeof listing>> {
-  return listing.parse(await call(shell, ['list', base]));
+export async function listLaunches(shell: RemoteShell, base: string, signal?: AbortSignal): Promise<z.output<typeof listing>> {
+  return listing.parse(await call(shell, ['list', base], signal));
 }
 
 /** Removes one launch folder, or packs it into `<folder>.tar.gz` first; refused when it is no longer what was listed. Throws DriverError. */
@@ -60,13 +60,12 @@ export async function removeLaunch(
   return removal.parse(await call(shell, [isArchived ? 'archive' : 'remove', base, launch.folder, JSON.stringify(launch.owner)]));
 }
 
-async function call(shell: RemoteShell, words: readonly string[]): Promise<unknown> {
+async function call(shell: RemoteShell, words: readonly string[], signal?: AbortSignal): Promise<unknown> {
   const program = await readFile(path.join(packageRoot(), 'remote/clean.py'), 'utf8');
-  const answer = await shell.run({
-    script: 'exec python3 -I -c "$@"',
-    args: [program, ...words],
-    timeoutSeconds: PATIENCE_SECONDS,
-  });
+  const answer = await shell.run(
+    { script: 'exec python3 -I -c "$@"', args: [program, ...words], timeoutSeconds: PATIENCE_SECONDS },
+    signal,
+  );
   if (answer.kind === 'unknown')
     throw new DriverError(
       'transport',

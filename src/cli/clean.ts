@@ -14,12 +14,15 @@ import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
 import { sizeText } from './size-text.ts';
 import { confirm } from './steer-commands.ts';
+import { systemShell } from './system-shell.ts';
 
 export interface CleanOptions extends CommonOptions {
   readonly system: string;
   readonly olderThan: string;
   readonly keepBest: number;
   readonly archive?: boolean;
+  /** Of a Globus Compute system whose profile names none. */
+  readonly endpointId?: string;
   readonly yes?: boolean;
 }
 
@@ -38,10 +41,10 @@ export async function clean(base: string | undefined, options: CleanOptions, io:
   const olderThanSeconds = parseDuration(options.olderThan);
   if (olderThanSeconds === undefined)
     throw new CliError('usage', 'HF-USAGE', `--older-than ${options.olderThan} is no time. Write 24h, 7d or 30d.`);
-  const place = placeOf(base, options.system, io);
+  const place = await placeOf(base, options, io);
   try {
     return await withClient<Exit>(async (client) => {
-      const { base: folder, launches } = await listLaunches(place.shell, place.base);
+      const { base: folder, launches } = await listLaunches(place.shell, place.base, io.interrupted);
       const fates = new Map<FoundLaunch, CampaignFate>();
       for (const launch of launches) fates.set(launch, await fateOf(client, launch));
       const rules = { olderThanSeconds, keepBest: options.keepBest };
@@ -66,16 +69,25 @@ export async function clean(base: string | undefined, options: CleanOptions, io:
   }
 }
 
-function placeOf(base: string | undefined, system: string, io: CliIo): { readonly shell: RemoteShell; readonly base: string } {
+/** Seconds that a task of an endpoint may wait for a worker: its batch job may have to start. */
+const QUEUE_SECONDS = 1800;
+
+/** Where the folders lie and the way there; an endpoint's are reached by tasks, since it has no login node. */
+async function placeOf(
+  base: string | undefined,
+  { system, endpointId }: CleanOptions,
+  io: CliIo,
+): Promise<{ readonly shell: RemoteShell; readonly base: string }> {
   const env = { ...process.env, ...io.env };
   const profile = loadProfile(system, { env: io.env });
+  if (endpointId !== undefined && profile.kind !== 'globus_compute')
+    throw new CliError('usage', 'HF-USAGE', `--endpoint-id is for Globus Compute; ${system} is of kind ${profile.kind}.`);
   if (profile.kind === 'local') return { shell: makeRemoteShell(localCarrier({ env })), base: base ?? 'results' };
-  if (profile.kind !== 'pbs')
-    throw new CliError(
-      'usage',
-      'HF-USAGE',
-      `${system} is of kind ${profile.kind} and has no login node. Launch folders are cleaned on this computer and on PBS systems.`,
-    );
+  if (profile.kind === 'globus_compute')
+    return {
+      shell: await systemShell(system, endpointId === undefined ? {} : { endpointId }, io, QUEUE_SECONDS),
+      base: base ?? profile.base ?? '~/holdfast',
+    };
   const folder = base ?? profile.base;
   if (folder === undefined)
     throw new CliError(

@@ -15,7 +15,8 @@ export function houseCommands(root: Command, add: Add, io: CliIo): void {
     .option('--older-than <time>', 'only what ended so long ago: 24h, 7d, 30d', '30d')
     .option('--keep-best <n>', 'of each objective so many of the best campaigns stay', natural, 10)
     .option('--archive', 'pack each into <folder>.tar.gz instead of deleting it')
-    .option('-s, --system <name>', 'where the folders lie: this computer, or a PBS system', 'local')
+    .option('-s, --system <name>', 'where the folders lie: this computer, a PBS system, or a Globus Compute system', 'local')
+    .option('-e, --endpoint-id <uuid>', 'of a Globus Compute system, unless its profile names one')
     .option('-y, --yes', 'do it');
   add('version', 'versions of Holdfast, Node and the Temporal SDK', (options: CommonOptions) => version(options, io));
   add(

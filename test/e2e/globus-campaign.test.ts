@@ -73,6 +73,21 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a campaign on Globus Compute', () => {
     ...change,
   });
 
+  /** Of commands on this computer: logged in as a client of the stand-in. */
+  function commandEnv(): Record<string, string> {
+    rig.service.clients.set('client', 'secret');
+    return {
+      GLOBUS_SDK_ENVIRONMENT: 'local',
+      GLOBUS_SDK_SERVICE_URL_COMPUTE: rig.service.url,
+      GLOBUS_SDK_SERVICE_URL_AUTH: rig.service.url,
+      GLOBUS_COMPUTE_USER_DIR: path.join(rig.folder, 'user'),
+      XDG_STATE_HOME: path.join(rig.folder, 'xdg'),
+      HOLDFAST_GLOBUS_AUTH: 'confidential_client',
+      GLOBUS_COMPUTE_CLIENT_ID: 'client',
+      GLOBUS_COMPUTE_CLIENT_SECRET: 'secret',
+    };
+  }
+
   const startsOf = (from: number) => rig.starts().slice(from);
 
   it('is chosen by the guide’s own configuration and runs to its report without ssh', { timeout: 180_000 }, async () => {
@@ -175,17 +190,7 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a campaign on Globus Compute', () => {
       mkdirSync(path.dirname(path.join(endpointHome, file)), { recursive: true });
       writeFileSync(path.join(endpointHome, file), text);
     }
-    rig.service.clients.set('client', 'secret');
-    const env = {
-      GLOBUS_SDK_ENVIRONMENT: 'local',
-      GLOBUS_SDK_SERVICE_URL_COMPUTE: rig.service.url,
-      GLOBUS_SDK_SERVICE_URL_AUTH: rig.service.url,
-      GLOBUS_COMPUTE_USER_DIR: path.join(rig.folder, 'user'),
-      XDG_STATE_HOME: path.join(rig.folder, 'xdg'),
-      HOLDFAST_GLOBUS_AUTH: 'confidential_client',
-      GLOBUS_COMPUTE_CLIENT_ID: 'client',
-      GLOBUS_COMPUTE_CLIENT_SECRET: 'secret',
-    };
+    const env = commandEnv();
     const { exit, out, err } = await startCli(['logs', 'failing-1', '1', '--all'], { env }).end();
     expect(exit, err).toBe(0);
     const sections = out.split(/^==> (.*) <==$/m).slice(1);
@@ -208,6 +213,31 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a campaign on Globus Compute', () => {
       err: expect.stringContaining('GLOBUS_COMPUTE_CLIENT_SECRET'),
     });
     expect(await cli('logs', 'failing-1', '99', '--all')).toMatchObject({ exit: 2, err: expect.stringContaining('has no trial 99') });
+  });
+
+  it('whose launch folder on the endpoint is cleaned by tasks, and only when it has ended long enough ago', {
+    timeout: 120_000,
+  }, async () => {
+    const remote = path.join(rig.folder, 'remote');
+    const result = await engine.run(source('tidy', { budget: { trials: 1 } }), 'tidy-1');
+    const launch = path.join(remote, path.basename(result.resultsDirectory ?? ''));
+    expect(existsSync(path.join(launch, 'launch.json'))).toBe(true);
+    const clean = async (...words: string[]) => {
+      const told = await startCli(
+        ['clean', remote, '--system', 'globus-compute', '-e', rig.endpoint.id, '--keep-best', '0', '--json', ...words],
+        {
+          env: commandEnv(),
+        },
+      ).end();
+      expect(told.err).toBe('');
+      return JSON.parse(told.out) as { launches: { folder: string; campaign: string; remove: boolean }[]; removed: { folder: string }[] };
+    };
+    expect((await clean()).launches.find(({ campaign }) => campaign === 'tidy-1')).toMatchObject({ folder: launch, remove: false });
+    expect(existsSync(launch)).toBe(true);
+    const { removed } = await clean('--older-than', '0s', '--yes');
+    expect(removed.map(({ folder }) => folder)).toContain(launch);
+    expect(existsSync(launch)).toBe(false);
+    expect(await cli('clean', '--system', 'globus-compute')).toMatchObject({ exit: 1, err: expect.stringContaining('names no endpoint') });
   });
 
   it('that is cancelled leaves nothing running on the endpoint', { timeout: 180_000 }, async () => {
