@@ -9,7 +9,7 @@ import { loadProfile } from '../../src/spec/load-profile.ts';
 import type { GlobusProfile } from '../../src/spec/profile.ts';
 import type { SystemOrder } from '../../src/systems/driver.ts';
 import { TASK_STATES } from '../../src/systems/globus/wire.ts';
-import { lookUntil, offer, type Rig, retried, startRig } from '../support/globus-rig.ts';
+import { lookUntil, offer, RIG_TIMES, type Rig, retried, startRig } from '../support/globus-rig.ts';
 import { HAS_GLOBUS_PYTHON } from '../support/globus-sdk-child.ts';
 import type { Fault } from '../support/globus-service.ts';
 
@@ -347,25 +347,29 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a Globus Compute system', () => {
     ['arrived, half an answer', { kind: 'truncated' }, 1],
     ['never arrived', { kind: 'dropBefore' }, 2],
     ['refused with 500', { kind: 'status', status: 500 }, 2],
+    ['arrived, never answered', { kind: 'silent', acts: true }, 1],
+    ['never arrived, never answered', { kind: 'silent', acts: false }, 2],
   ])('a submission of three trials that %s is settled by the list of its group', async (name, fault, requests) => {
     const campaign = `ambiguous-${name.replaceAll(/\W+/g, '-')}`;
-    await rig.driver.prepareLaunch(rig.plan(campaign), () => undefined);
+    // A silent service is waited for as long as a submission may take.
+    const driver = fault.kind === 'silent' ? rig.restart({ times: { ...RIG_TIMES, submit: 3 } }) : rig.driver;
+    await driver.prepareLaunch(rig.plan(campaign), () => undefined);
     const before = rig.service.exchanges.length;
     const started = rig.starts().length;
     const inGroup = (exchange: { path: string; body: unknown }) =>
       exchange.path.endsWith('/submit') && JSON.stringify(exchange.body).includes('task_group_id');
     let left = 1;
     rig.service.fault = (exchange) => (inGroup(exchange) && left-- > 0 ? fault : undefined);
-    await rig.driver.send(offers(campaign, 3));
+    await driver.send(offers(campaign, 3));
     rig.service.fault = () => undefined;
     const ended = await lookUntil(
-      () => rig.driver,
+      () => driver,
       (records) => records.length >= 3,
     );
     expect(ended.map((record) => record.status)).toEqual(Array(3).fill('completed'));
     expect(rig.service.exchanges.slice(before).filter(inGroup)).toHaveLength(requests);
     expect(rig.starts().slice(started).sort()).toEqual(['trial-0001.1', 'trial-0002.1', 'trial-0003.1']);
-    await rig.driver.closeLaunch(campaign);
+    await driver.closeLaunch(campaign);
   });
 
   it.each(['gone', 'no-result', 'abandoned'] as const)(

@@ -33,6 +33,18 @@ if params.get("exit"):
 sys.exit(int(params.get("exit", 0)))
 `;
 
+/** Times of the driver, shortened for tests. */
+export const RIG_TIMES = {
+  settle: 0.05,
+  stale: 3,
+  heartbeat: 0.3,
+  agentPoll: 0.05,
+  health: 0.5,
+  lossCheck: 5,
+  control: 60,
+  close: 20,
+} as const;
+
 export interface Rig {
   readonly folder: string;
   readonly service: GlobusStandIn;
@@ -85,7 +97,7 @@ export async function startRig(options: Partial<GlobusDriverOptions> = {}, worke
       authorizer,
       budget: new RequestBudget(100_000, 10),
       backoffMs: 5,
-      times: { settle: 0.05, stale: 3, heartbeat: 0.3, agentPoll: 0.05, health: 0.5, lossCheck: 5, control: 60, close: 20 },
+      times: RIG_TIMES,
       ...options,
       ...changes,
     });

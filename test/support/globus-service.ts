@@ -15,7 +15,9 @@ export type Fault =
   | { readonly kind: 'statusAfter'; readonly status: number }
   /** It happens, and half of the answer arrives. */
   | { readonly kind: 'truncated' }
-  | { readonly kind: 'slow'; readonly milliseconds: number };
+  | { readonly kind: 'slow'; readonly milliseconds: number }
+  /** The connection stays open and no answer ever comes, whether it happens or not. */
+  | { readonly kind: 'silent'; readonly acts: boolean };
 
 export interface Exchange {
   readonly method: string;
@@ -121,6 +123,7 @@ export class GlobusStandIn {
     const fault = this.fault(exchange);
     if (fault) this.injected++;
     if (fault?.kind === 'slow') await new Promise((resolve) => setTimeout(resolve, fault.milliseconds));
+    if (fault?.kind === 'silent' && !fault.acts) return;
     if (fault?.kind === 'dropBefore') return void request.socket.destroy();
     if (fault?.kind === 'status') {
       if (fault.retryAfter !== undefined) response.setHeader('retry-after', fault.retryAfter);
@@ -133,6 +136,7 @@ export class GlobusStandIn {
       Buffer.byteLength(text) > this.sizeLimit ? refuse(413, 'BATCH_RUN_TOO_LARGE', `Payload is above ${this.sizeLimit} bytes`) : undefined;
     const answer = this.#limited() ?? tooLarge ?? this.#answer(exchange);
     exchange.status = answer.status;
+    if (fault?.kind === 'silent') return;
     if (fault?.kind === 'dropAfter') return void request.socket.destroy();
     if (fault?.kind === 'statusAfter') return void response.writeHead(fault.status).end('gateway');
     const body = JSON.stringify(answer.body);

@@ -42,8 +42,7 @@ export interface GlobusClient {
 export const SPOKEN_RELEASE = { python_version: '3.11.7', sdk_version: '4.19.0' } as const;
 /** Ids per batch_status call, as the SDK asks. */
 export const STATUS_BATCH = 128;
-/** A submission waits for a cold user endpoint to start. */
-const SUBMIT_TIMEOUT_SECONDS = 180;
+const SUBMIT_SECONDS = 180;
 
 export function createGlobusClient(options: TransportOptions): GlobusClient {
   const ask = <T>(call: Call<T>): Promise<T> => request(options, call);
@@ -87,7 +86,7 @@ export function createGlobusClient(options: TransportOptions): GlobusClient {
           message: 'not one task id per payload',
         }),
         repeatable,
-        timeoutSeconds: SUBMIT_TIMEOUT_SECONDS,
+        timeoutSeconds: options.submitSeconds ?? SUBMIT_SECONDS,
         ...(signal ? { signal } : {}),
       });
       return { groupId: answer.task_group_id, taskIds: answer.tasks[submission.functionId] ?? [] };

@@ -13,7 +13,7 @@ export interface GlobusConnection {
 }
 
 export function connect(
-  options: Pick<GlobusDriverOptions, 'stateDirectory' | 'processEnv' | 'authorizer' | 'budget' | 'backoffMs' | 'onRequest'>,
+  options: Pick<GlobusDriverOptions, 'stateDirectory' | 'processEnv' | 'authorizer' | 'budget' | 'backoffMs' | 'onRequest' | 'times'>,
 ): GlobusConnection {
   const env = options.processEnv ?? process.env;
   const clients = new Map<AuthMethod, GlobusClient>();
@@ -31,6 +31,7 @@ export function connect(
         timeoutSeconds: environment.httpTimeoutSeconds,
         ...(environment.computeProxy === undefined ? {} : { proxy: environment.computeProxy }),
         ...(options.backoffMs === undefined ? {} : { backoffMs: options.backoffMs }),
+        ...(options.times?.submit === undefined ? {} : { submitSeconds: options.times.submit }),
         ...(options.onRequest === undefined ? {} : { onRequest: options.onRequest }),
       });
       clients.set(method, found);

@@ -43,6 +43,8 @@ export interface GlobusDriverOptions {
 
 /** Times in seconds that decide how patient the driver is. */
 export interface DriverTimes {
+  /** For the answer to a submission, which waits for a cold user endpoint to start. */
+  readonly submit: number;
   /** Until an empty list of the task group is believed after a lost answer. */
   readonly settle: number;
   /** Without a new heartbeat an agent counts as dead. */
@@ -63,6 +65,7 @@ export interface DriverTimes {
 }
 
 export const DEFAULT_TIMES: DriverTimes = {
+  submit: 180,
   settle: 5,
   stale: 120,
   heartbeat: 10,

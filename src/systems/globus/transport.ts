@@ -17,6 +17,8 @@ export interface TransportOptions {
   readonly authorizer: Authorizer;
   readonly budget: RequestBudget;
   readonly timeoutSeconds: number;
+  /** For the answer to a submission; 180 when absent, since it waits for a cold user endpoint to start. */
+  readonly submitSeconds?: number;
   /** A proxy on the way to baseUrl. */
   readonly proxy?: string;
   /** Tries of a repeatable call on transport errors before it is given up; 5 when absent. */

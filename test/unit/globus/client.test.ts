@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DriverError } from '../../../src/systems/driver.ts';
 import { createGlobusClient, type GlobusClient } from '../../../src/systems/globus/client.ts';
 import { AmbiguousAnswerError } from '../../../src/systems/globus/http-errors.ts';
@@ -156,6 +156,33 @@ describe('a submission', () => {
     else await expect(answer).rejects.toThrow(AmbiguousAnswerError);
     expect(service.exchanges.filter((exchange) => exchange.path.endsWith('/submit'))).toHaveLength(again ? 2 : 1);
   });
+
+  it.each([true, false])(
+    'that is never answered is given up as ambiguous after its own time, 180 s, and not sent again (acts: %s)',
+    async (acts) => {
+      const plan = await submission();
+      const times = vi.spyOn(AbortSignal, 'timeout');
+      await client.submit(plan, { repeatable: false });
+      await client.endpointStatus(endpoint.id);
+      expect(times.mock.calls).toEqual([[180_000], [5_000]]);
+      times.mockRestore();
+      const token = service.issue();
+      const hasty = createGlobusClient({
+        baseUrl: service.url,
+        authorizer: { token: async () => token, renew: async () => token },
+        budget: new RequestBudget(10_000, 10),
+        timeoutSeconds: 60,
+        submitSeconds: 0.5,
+        backoffMs: 5,
+      });
+      const before = service.exchanges.length;
+      once({ kind: 'silent', acts }, /submit/);
+      const error = await hasty.submit(plan, { repeatable: false }).catch((cause: unknown) => cause);
+      expect(error).toBeInstanceOf(AmbiguousAnswerError);
+      expect((error as Error).message).toMatch(/time/i);
+      expect(service.exchanges).toHaveLength(before + 1);
+    },
+  );
 
   it('is sent again with a fresh token after 401, once', async () => {
     const plan = await submission();
