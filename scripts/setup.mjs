@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { installNodePackages } from './npm-packages.mjs';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const cache = path.join(root, '.cache');
@@ -38,14 +39,7 @@ export async function ensureNodePackages(say) {
   const wanted = digest(readFileSync(path.join(root, 'package-lock.json'), 'utf8'));
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
   say('installing npm packages …');
-  const flags = ['--no-audit', '--no-fund', '--loglevel', 'error'];
-  try {
-    await run('npm', ['ci', ...flags]);
-  } catch (error) {
-    // A registry that carries only some platforms' binaries makes a lock file that `ci` calls out of step; `install` keeps the versions it names.
-    if (!String(error.cause).includes('EUSAGE')) throw error;
-    await run('npm', ['install', '--no-save', ...flags]);
-  }
+  await installNodePackages(root, say);
   writeFileSync(stamp, wanted);
 }
 
@@ -72,9 +66,26 @@ export async function ensurePython(name, requirementsFile, say) {
   } catch (error) {
     throw new SetupFailed(`${base} cannot make a virtual environment; on Debian: apt-get install python3-venv.\n${error.message}`);
   }
-  await run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', requirementsFile]);
+  await installPythonPackages(python, requirementsFile);
   writeFileSync(stamp, wanted);
   return python;
+}
+
+/** An index that cannot be reached is told in one sentence, not in pip's pages. */
+async function installPythonPackages(python, requirementsFile) {
+  const flags = ['--quiet', '--disable-pip-version-check', '--retries', '2', '--timeout', '20'];
+  try {
+    await run(python, ['-m', 'pip', 'install', ...flags, '-r', requirementsFile]);
+  } catch (error) {
+    const isUnreachable =
+      /Connection(?:Error| refused| broken)|NewConnectionError|timed out|Name or service not known|name resolution/.test(
+        String(error.cause),
+      );
+    if (!isUnreachable) throw error;
+    throw new SetupFailed(
+      `The package index of pip cannot be reached, so the packages of ${requirementsFile} cannot be installed: the first run needs the network. Check it, \`python3 -m pip config list\` and the proxy, then run this again.`,
+    );
+  }
 }
 
 /** Runs a script's main and ends with one clear message instead of a stack trace for what a person can mend. */
