@@ -1,7 +1,9 @@
 import { Context } from '@temporalio/activity';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { trialWorkflowId } from '../src/domain/ids.ts';
+import type { TrialView } from '../src/domain/status.ts';
 import type { TrialOutcome } from '../src/domain/trial.ts';
+import { trialQuery } from '../workflows/messages.ts';
 import { withHeartbeat } from './heartbeat.ts';
 
 export interface LostTrial {
@@ -28,5 +30,23 @@ export async function findLostTrials(input: { readonly campaign: string; readonl
       }
     }
     return lost;
+  });
+}
+
+/** What a trial's workflow, running or ended, says of itself; undefined when there is none. */
+export async function viewTrial({
+  campaign,
+  number,
+}: {
+  readonly campaign: string;
+  readonly number: number;
+}): Promise<TrialView | undefined> {
+  return withHeartbeat(async () => {
+    try {
+      return await Context.current().client.workflow.getHandle(trialWorkflowId(campaign, number)).query(trialQuery);
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return undefined;
+      throw error;
+    }
   });
 }

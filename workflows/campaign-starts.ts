@@ -1,4 +1,5 @@
-import { ActivityFailure, isCancellation, ParentClosePolicy, startChild, workflowInfo } from '@temporalio/workflow';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { ActivityFailure, isCancellation, ParentClosePolicy, patched, startChild, workflowInfo } from '@temporalio/workflow';
 import type { CampaignSpec } from '../src/domain/campaign.ts';
 import { roomFor } from '../src/domain/campaign-policy.ts';
 import { type CampaignState, newRow } from '../src/domain/campaign-state.ts';
@@ -10,7 +11,7 @@ import type { Suggestion, TrialRow } from '../src/domain/trial.ts';
 import { firstPause, pauseAfter } from '../src/search/rungs.ts';
 import { plural } from '../src/view/format.ts';
 import { trialSummary } from '../src/view/parameters.ts';
-import { pruneTrial } from './campaign-calls.ts';
+import { adoptTrial, pruneTrial } from './campaign-calls.ts';
 import type { Desk } from './campaign-desk.ts';
 import type { TrialInput } from './messages.ts';
 import { judgeRungs, suggest } from './options.ts';
@@ -138,6 +139,7 @@ async function startTrialWorkflow(
   const { number } = row;
   const trial: TrialInput = {
     campaign: state.campaign,
+    ...(state.launch === undefined ? {} : { launch: state.launch.launch }),
     number,
     params: row.params,
     origin: row.origin,
@@ -173,6 +175,7 @@ async function startTrialWorkflow(
     );
   } catch (error) {
     if (isCancellation(error)) throw error;
-    desk.noteVanished(number, error);
+    if (error instanceof WorkflowExecutionAlreadyStartedError && patched('adopt-trials')) await adoptTrial(state, desk, number);
+    else desk.noteVanished(number, error);
   }
 }

@@ -115,6 +115,8 @@ export const setBudgetUpdate = defineUpdate<string, [Partial<CampaignSpec['budge
 
 export interface TrialInput {
   readonly campaign: string;
+  /** The campaign's launch: tells its own trials from those of an earlier campaign of the same name. */
+  readonly launch?: string;
   readonly number: number;
   readonly params: Point;
   readonly origin: Origin;

@@ -13,7 +13,7 @@ export const { admitCampaign } = proxyLocalActivities<Activities>({
 });
 
 /** Computation and calls of the Temporal service itself. */
-export const { suggest, judgeRungs, ensureSystem, submitThroughClient, findLostTrials } = proxyActivities<Activities>({
+export const { suggest, judgeRungs, ensureSystem, submitThroughClient, findLostTrials, viewTrial } = proxyActivities<Activities>({
   taskQueue: TASK_QUEUE,
   startToCloseTimeout: '5 minutes',
   heartbeatTimeout: '30 seconds',

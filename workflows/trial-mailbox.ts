@@ -66,6 +66,7 @@ export function openMailbox(trial: TrialInput): Mailbox {
 
   const view = (): TrialView => ({
     campaign: trial.campaign,
+    ...(trial.launch === undefined ? {} : { launch: trial.launch }),
     number: trial.number,
     params: trial.params,
     origin: trial.origin,

@@ -77,6 +77,8 @@ export interface LlmTotals {
 
 export interface TrialView {
   readonly campaign: string;
+  /** Absent in trials of earlier versions. */
+  readonly launch?: string;
   readonly number: number;
   readonly params: Point;
   readonly origin: Origin;

@@ -54,6 +54,7 @@ export function createScriptedDriver(name: string, script: Script = {}) {
   const ready: Running[] = [];
   const running = new Map<string, Running>();
   const done = new Map<string, DoneRecord>();
+  const collected = new Map<string, DoneRecord>();
   const pilots = new Map<string, PilotSeen & { campaign: string }>();
   const starts: Record<string, number> = {};
   const seen = {
@@ -114,6 +115,9 @@ export function createScriptedDriver(name: string, script: Script = {}) {
           return 'stopping';
         }
         const key = keyOf(order.kind === 'offer' ? order.offer : order);
+        const record = order.kind === 'offer' ? collected.get(key) : undefined;
+        // As the spool does it: an offer of a collected attempt brings its record back.
+        if (record !== undefined) done.set(key, record);
         if (done.has(key)) return 'done';
         if (order.kind === 'offer') {
           const { campaign, trial, attempt, params } = order.offer;
@@ -157,7 +161,11 @@ export function createScriptedDriver(name: string, script: Script = {}) {
     async look(request: LookRequest): Promise<LookResult | undefined> {
       script.before?.('look');
       seen.looks += 1;
-      for (const ack of request.acks) done.delete(keyOf(ack));
+      for (const key of request.acks.map(keyOf)) {
+        const record = done.get(key);
+        if (record !== undefined) collected.set(key, record);
+        done.delete(key);
+      }
       advance();
       const digest = JSON.stringify([[...done.keys()], [...running.keys()], [...pilots.values()]]);
       if (digest === request.cursor) return undefined;
