@@ -14,6 +14,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+# These trainings are the CPU's, where the same seed gives the same numbers; test_cuda.py gives its own the GPUs that this process was given.
+# (pytest-xdist's workers inherit the hidden mask, so the real one has a name of its own.)
+os.environ.setdefault("TEST_CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 # One thread: results are then the same on every machine, and a fork of this process may use torch.
 os.environ["OMP_NUM_THREADS"] = "1"
 PAYLOAD = Path(__file__).resolve().parents[3] / "remote" / "training" / "cifar100"

@@ -57,9 +57,7 @@ def test_another_device_than_the_required_one_is_refused_and_says_what_there_is(
         devices.choose_device(read_settings(flags, None))
 
 
-@pytest.mark.parametrize(
-    ("kind", "capability", "wanted"), [("cuda", (7, 5), "off"), ("cuda", (8, 0), "bf16"), ("cuda", (9, 0), "bf16"), ("xpu", None, "bf16")]
-)
+@pytest.mark.parametrize(("kind", "capability", "wanted"), [("cuda", (7, 5), "off"), ("cuda", (8, 0), "bf16"), ("cuda", (9, 0), "bf16"), ("xpu", None, "bf16")])
 def test_automatic_precision_is_bf16_where_the_device_multiplies_it_in_hardware(monkeypatch, kind: str, capability, wanted: str) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _index: capability)
     assert devices.resolved_precision(kind, "auto") == wanted
@@ -98,3 +96,18 @@ def test_an_accelerator_is_asked_through_its_runtime(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(torch, "xpu", types.SimpleNamespace(), raising=False)
     assert devices.peak_memory_bytes("xpu") is None
     assert devices.utilisation_percent("xpu", 1.0, 1.0) is None
+
+
+def test_a_counter_that_fails_in_its_own_way_costs_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NVML's errors are plain exceptions: a slice of a GPU, for one, has no utilisation."""
+
+    class NotSupported(Exception):
+        pass
+
+    def refuse() -> float:
+        raise NotSupported
+
+    monkeypatch.setattr(torch.cuda, "utilization", refuse, raising=False)
+    assert devices.utilisation_percent("cuda", 1.0, 1.0) is None
+    monkeypatch.setattr(torch.cuda, "utilization", lambda: 87, raising=False)
+    assert devices.utilisation_percent("cuda", 1.0, 1.0) == 87.0

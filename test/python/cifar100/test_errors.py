@@ -14,14 +14,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import train
-from conftest import PAYLOAD, become_nobody
+from conftest import PAYLOAD, SMALL, become_nobody
 from payload import devices, images, learner, results, stages, trainer
 from payload.archive import FOLDER
 from payload.checkpoints import save_tensors
 from payload.errors import CATEGORIES, ConfigurationError, NotFiniteError, ResourceError, classify, error_object
 from payload.models import factory
+from payload.optimisation import make_optimizer
+from payload.options import read_settings
 
 
 class FakeOutOfMemoryError(RuntimeError):
@@ -297,3 +300,25 @@ def test_half_batches_train_on_when_memory_runs_out(start, monkeypatch) -> None:
     assert kept.end() == 0, kept.log
     assert kept.results["resources"]["micro_batches"] == 4
     failed(start("strict", "--num_epochs", "1"), "resource_error", "training")
+
+
+def test_an_evaluation_halves_its_batches_when_memory_runs_out(data_root: Path, monkeypatch) -> None:
+    real = learner._evaluate_batch
+
+    def forgetful(made, images, part):
+        if part.stop - part.start > 8:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:66] DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+        return real(made, images, part)
+
+    settings = read_settings([*SMALL, "--halve_batch_on_oom"], None)
+    network = factory.create_model(factory.ModelShape("custom", hidden_size=32, num_layers=2, width_factor=0.1))
+    made = learner.make_learner(network, lambda each: make_optimizer(settings, each), devices.choose_device(settings), settings)
+    data = images.load(images.locate(str(data_root)), torch.device("cpu"))
+    whole = learner.evaluate(made, data.test, lambda: None, True)
+    monkeypatch.setattr(learner, "_evaluate_batch", forgetful)
+    halved = learner.evaluate(made, data.test, lambda: None, True)
+    assert (halved.accuracy, halved.probabilities.shape) == (whole.accuracy, whole.probabilities.shape)
+    assert halved.loss == pytest.approx(whole.loss, rel=1e-5)
+    settings.halve_batch_on_oom = False
+    with pytest.raises(RuntimeError, match="allocate memory"):
+        learner.evaluate(made, data.test, lambda: None)

@@ -108,7 +108,8 @@ def utilisation_percent(kind: str, cpu_used: float, wall: float) -> float | None
         return None
     try:
         return float(torch.cuda.utilization())
-    except (ImportError, RuntimeError, AttributeError) as error:
+    except Exception as error:
+        # NVML's errors have no common class with anything else (a slice of a GPU has no counter, for one); no figure is worth a training.
         logger.debug("no utilisation counter: %s", error)
         return None
 

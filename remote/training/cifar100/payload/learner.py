@@ -131,23 +131,45 @@ class Evaluation:
     probabilities: Tensor | None
 
 
+def _evaluate_batch(learner: Learner, images: ImageSet, part: slice) -> tuple[Tensor, Tensor, Tensor]:
+    """(sum of losses, hits, logits) of one part of a set, on the device."""
+    labels = images.labels[part].to(learner.device.torch_device)
+    with devices.precision(learner.device.kind, learner.settings.amp):
+        logits = learner.forward(learner.normalise(images.pixels[part]))
+    logits = logits.float()
+    return functional.cross_entropy(logits, labels, reduction="sum"), (logits.argmax(1) == labels).sum(), logits
+
+
 def evaluate(learner: Learner, images: ImageSet, check: Callable[[], None], keep_probabilities: bool = False) -> Evaluation:
-    """Loss and accuracy of a set, with no random operation of any kind. `check` runs before each batch and may raise. Raises NotFiniteError."""
+    """Loss and accuracy of a set, with no random operation of any kind. `check` runs before each batch and may raise. Raises NotFiniteError.
+
+    With halve_batch_on_oom, batches that memory does not hold are halved until they fit.
+    """
     learner.network.eval()
-    size = EVALUATION_BATCH[learner.device.kind]
+    size, start = EVALUATION_BATCH[learner.device.kind], 0
     loss = torch.zeros((), device=learner.device.torch_device)
     hits = torch.zeros((), device=learner.device.torch_device)
     kept: list[Tensor] = []
     try:
         with torch.no_grad():
-            for start in range(0, len(images), size):
+            while start < len(images):
                 check()
-                labels = images.labels[start : start + size].to(learner.device.torch_device)
-                with devices.precision(learner.device.kind, learner.settings.amp):
-                    logits = learner.forward(learner.normalise(images.pixels[start : start + size]))
-                logits = logits.float()
-                loss += functional.cross_entropy(logits, labels, reduction="sum")
-                hits += (logits.argmax(1) == labels).sum()
+                try:
+                    found = _evaluate_batch(learner, images, slice(start, start + size))
+                except (RuntimeError, MemoryError) as error:
+                    if not learner.settings.halve_batch_on_oom or not is_out_of_memory(error) or size < 2:
+                        raise
+                    found = None
+                # Not inside the except: there the error still holds what the batch had taken.
+                if found is None:
+                    size //= 2
+                    devices.release_cache(learner.device.kind)
+                    logger.warning("out of memory: evaluating %d images at a time", size)
+                    continue
+                batch_loss, batch_hits, logits = found
+                loss += batch_loss
+                hits += batch_hits
+                start += size
                 if keep_probabilities:
                     kept.append(logits.softmax(1).cpu())
     finally:
