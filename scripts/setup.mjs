@@ -77,13 +77,10 @@ async function installPythonPackages(python, requirementsFile) {
   try {
     await run(python, ['-m', 'pip', 'install', ...flags, '-r', requirementsFile]);
   } catch (error) {
-    const isUnreachable =
-      /Connection(?:Error| refused| broken)|NewConnectionError|timed out|Name or service not known|name resolution/.test(
-        String(error.cause),
-      );
-    if (!isUnreachable) throw error;
+    const said = String(error.cause);
+    if (!/NewConnectionError|NameResolutionError|ConnectTimeoutError|ReadTimeoutError|ProxyError/.test(said)) throw error;
     throw new SetupFailed(
-      `The package index of pip cannot be reached, so the packages of ${requirementsFile} cannot be installed: the first run needs the network. Check it, \`python3 -m pip config list\` and the proxy, then run this again.`,
+      `The package index of pip cannot be reached, so the packages of ${requirementsFile} are not installed: the first run needs the network. Check it, \`python3 -m pip config list\` and the proxy, then run this again. pip's last words: ${said.trim().split('\n').at(-1)}`,
     );
   }
 }
