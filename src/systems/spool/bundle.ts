@@ -46,7 +46,8 @@ export async function readBundle(folder: string): Promise<Bundle> {
   return { folder, files, sha256: await digest(folder, files) };
 }
 
-async function listBundle(folder: string): Promise<BundleFile[]> {
+/** Its files, unread. Throws DriverError `refused` as `readBundle` does. */
+export async function listBundle(folder: string): Promise<BundleFile[]> {
   const files: BundleFile[] = [];
   async function visit(relative: string, above: readonly string[]): Promise<void> {
     const here = await realpath(path.join(folder, relative));
