@@ -77,6 +77,12 @@ def loops_of(options: argparse.Namespace) -> list[Loop]:
     return [*plain, *(Loop("trainer", form) for form in options.trainer), *alone]
 
 
+def without_folder(words: list[str]) -> list[str]:
+    """The command's words without `--keep FOLDER`: where a page was kept says nothing to who reads it."""
+    places = {number + step for number, word in enumerate(words) if word == "--keep" for step in (0, 1)}
+    return [word for number, word in enumerate(words) if number not in places]
+
+
 def keep(options: argparse.Namespace, result: dict[str, Any]) -> str:
     """Writes both files; returns the page."""
     setting = result["setting"]
@@ -84,7 +90,7 @@ def keep(options: argparse.Namespace, result: dict[str, Any]) -> str:
     text = page(result)
     if options.keep:
         os.makedirs(options.keep, exist_ok=True)
-        path = os.path.join(options.keep, f"training-{setting['device']}-{setting['model']}{width}")
+        path = os.path.join(options.keep, f"training-{setting['device']}-{setting['model']}{width}{options.label and '-' + options.label}")
         for ending, content in ((".json", json.dumps(result, indent=2)), (".md", text)):
             with open(path + ending, "w", encoding="utf-8") as file:
                 file.write(content + "\n")
@@ -94,7 +100,7 @@ def keep(options: argparse.Namespace, result: dict[str, Any]) -> str:
 def whole(options: argparse.Namespace) -> None:
     result = {
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": options.command or " ".join(["python bench/training/bench.py", *sys.argv[1:]]),
+        "command": options.command or " ".join(["python3 bench/training/bench.py", *without_folder(sys.argv[1:])]),
         "machine": machine(options),
         "setting": {name: getattr(options, name) for name in ("device", "model", "width_factor", "batch_size", "images", "steps", "rounds")},
         **take_turns(options, loops_of(options)),
@@ -113,6 +119,7 @@ def read_options(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--contender", type=Loop.read, help=argparse.SUPPRESS)
     parser.add_argument("--command", help=argparse.SUPPRESS)
     parser.add_argument("--keep", metavar="FOLDER", help="keep training-<device>-<model>.md and .json there")
+    parser.add_argument("--label", default="", help="a word that ends the files' name, where one machine has several pages of a network")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda", "xpu"))
     parser.add_argument("--model", default="resnet18")
     parser.add_argument("--width-factor", type=float, default=1.0)

@@ -44,10 +44,11 @@ def test_the_benchmark_compares_memory_start_and_speed_in_one_run(tmp_path: Path
 def test_a_contender_that_does_not_start_is_named_and_the_others_are_compared(tmp_path: Path) -> None:
     """fp16 cannot train on a CPU."""
     words = ["--model", "custom", "--width-factor", "0.03", "--steps", "1", "--rounds", "1", "--warmup", "1", "--images", "128", "--batch-size", "16"]
-    words += ["--workers", "0", "--trainer", "fp16", "off", "--trials", "--threads", "1", "--keep", str(tmp_path)]
+    words += ["--workers", "0", "--trainer", "fp16", "off", "--trials", "--threads", "1", "--keep", str(tmp_path), "--label", "some"]
     done = subprocess.run([sys.executable, str(BENCH), *words], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "training-cpu-custom-x0.03.json").read_text())
+    found = json.loads((tmp_path / "training-cpu-custom-x0.03-some.json").read_text())
     assert set(found["images_per_second"]) == {"plain, 0 loader processes", "trainer, off"}
     assert found["failed"] == {"trainer, fp16": "trainer, fp16 ended with exit code 1"}
     assert "Did not run: trainer, fp16" in done.stdout
+    assert str(tmp_path) not in done.stdout
