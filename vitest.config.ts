@@ -1,15 +1,24 @@
 import { defineConfig } from 'vitest/config';
+import { GROUPS } from './test/groups.ts';
+
+/** A second try of the files that failed has the machine to itself (scripts/test.mjs). */
+const isSecondTry = process.env.HOLDFAST_SECOND_TRY === '1';
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    // Of the whole run: once, not once per group.
     globalSetup: ['test/support/global-setup.ts'],
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
-    // Two cores: servers, workers and agents of different suites would starve each other if files ran side by side.
-    fileParallelism: false,
-    pool: 'forks',
-    // On a shared machine a process may stand still for seconds; what fails twice in a row is broken.
-    retry: process.env.CI ? 1 : 0,
+    projects: GROUPS.map(({ name, include, exclude, workers }, groupOrder) => ({
+      test: {
+        name,
+        include: [...include],
+        exclude: [...exclude],
+        testTimeout: 120_000,
+        hookTimeout: 120_000,
+        pool: 'forks' as const,
+        maxWorkers: isSecondTry ? 1 : workers,
+        sequence: { groupOrder },
+      },
+    })),
   },
 });

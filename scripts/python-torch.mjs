@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // A Python with torch and pytest for the CIFAR-100 payload's tests and benchmark: Debian's python3-torch (no torchvision, no GPU libraries), and a venv over it.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -15,17 +15,24 @@ function succeeds(command, args) {
   return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
 }
 
-function attempt(command, args) {
-  const result = spawnSync(command, args, { encoding: 'utf8', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } });
-  if (result.status === 0) return undefined;
-  return `\`${command} ${args.join(' ')}\` failed: ${(result.stderr || result.error?.message || '').trim().slice(-500)}`;
+/** Runs a command while other work goes on. Returns why it failed, or undefined. */
+async function attempt(command, args) {
+  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } });
+  let errors = '';
+  child.stderr.on('data', (data) => (errors += data));
+  const status = await new Promise((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('close', resolve);
+  });
+  if (status === 0) return undefined;
+  return `\`${command} ${args.join(' ')}\` failed: ${(errors || String(status)).trim().slice(-500)}`;
 }
 
 const hasTorch = (python) => succeeds(python, ['-c', 'import torch, numpy']);
 const hasEverything = (python) => succeeds(python, ['-c', 'import torch, numpy, pytest, jsonschema']);
 
 /** Installs Debian's packages where that is allowed. Returns why it could not be done, or undefined. */
-function installTorch(say) {
+async function installTorch(say) {
   if (process.getuid?.() !== 0)
     return `torch is missing and only root may install it: apt-get install --no-install-recommends ${DEBIAN_PACKAGES.join(' ')}`;
   if (!succeeds('apt-get', ['--version']))
@@ -33,7 +40,7 @@ function installTorch(say) {
   say('installing python3-torch (about 150 MB) …');
   const install = ['install', '-y', '-q', '--no-install-recommends', ...DEBIAN_PACKAGES];
   // The lists of a fresh machine are empty, those of an old one are stale: only then are they fetched.
-  return attempt('apt-get', install) && (attempt('apt-get', ['update', '-q']) ?? attempt('apt-get', install));
+  return (await attempt('apt-get', install)) && ((await attempt('apt-get', ['update', '-q'])) ?? (await attempt('apt-get', install)));
 }
 
 /**
@@ -49,15 +56,15 @@ export async function ensureTorchPython(say = console.error) {
   const wanted = createHash('sha256').update(base).update(readFileSync(requirements)).digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && hasTorch(python)) return { python };
   if (!hasTorch(base)) {
-    const reason = base === '/usr/bin/python3' ? installTorch(say) : `${base} has no torch and numpy`;
+    const reason = base === '/usr/bin/python3' ? await installTorch(say) : `${base} has no torch and numpy`;
     if (reason !== undefined) return { reason };
   }
   say('making .cache/python-torch …');
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(path.dirname(folder), { recursive: true });
   const reason =
-    attempt(base, ['-m', 'venv', '--system-site-packages', folder]) ??
-    attempt(python, ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', '-r', requirements]);
+    (await attempt(base, ['-m', 'venv', '--system-site-packages', folder])) ??
+    (await attempt(python, ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', '-r', requirements]));
   if (reason !== undefined) return { reason };
   writeFileSync(stamp, wanted);
   return { python };

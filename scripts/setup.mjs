@@ -28,6 +28,17 @@ export function run(command, args, options = {}) {
   });
 }
 
+/** Does one part of the work and says how long it took, when it took long enough to matter. */
+export async function timed(say, name, work) {
+  const started = Date.now();
+  try {
+    return await work();
+  } finally {
+    const seconds = Math.round((Date.now() - started) / 1000);
+    if (seconds > 0) say(`${name}: ${seconds} s`);
+  }
+}
+
 const digest = (text) => createHash('sha256').update(text).digest('hex');
 
 /** Node ≥ 20.16 and the packages of package-lock.json. */
