@@ -11,11 +11,21 @@ export interface TestGroup {
 
 /** Files that load the machine themselves, or whose judgement depends on the time that something takes, and why. */
 export const ALONE: Readonly<Record<string, string>> = {
-  'test/chaos/kills.test.ts': 'kills a worker at moments that are told by files',
   'test/e2e/cifar100-smoke.test.ts': 'trains with PyTorch on every core',
   'test/e2e/event-loop.test.ts': 'measures the delay of the event loop',
   'test/e2e/two-thousand.test.ts': 'runs 2,000 trials as fast as the machine can',
 };
+
+/** The longest files of the groups that run several at once, the longest first (test/sequencer.ts). */
+export const LONG_FIRST: readonly string[] = [
+  'test/chaos/kills.test.ts',
+  'test/unit/pbs/driver.test.ts',
+  'test/unit/search/samplers.test.ts',
+  'test/unit/systems/spool-interleavings.test.ts',
+  'test/workflows/system.test.ts',
+  'test/e2e/cli.test.ts',
+  'test/globus/driver.test.ts',
+];
 
 const cores = availableParallelism();
 

@@ -3,6 +3,9 @@ import path from 'node:path';
 import { Worker } from '@temporalio/worker';
 import { describe, expect, inject, it } from 'vitest';
 import { packageRoot } from '../../src/package-root.ts';
+import { quietRuntime } from '../support/quiet-runtime.ts';
+
+quietRuntime();
 
 const folder = path.join(packageRoot(), 'test', 'replay', 'histories');
 const files = readdirSync(folder).filter((name) => name.endsWith('.json'));

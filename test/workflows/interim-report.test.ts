@@ -5,8 +5,11 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { createActivities } from '../../activities/index.ts';
 import { systemTaskQueue } from '../../src/domain/ids.ts';
 import { type Engine, eventually, startEngine } from '../support/engine.ts';
+import { quietRuntime } from '../support/quiet-runtime.ts';
 import { createScriptedDriver } from '../support/scripted-driver.ts';
 import { specification } from '../support/specification.ts';
+
+quietRuntime();
 
 describe('a report that is written while the campaign runs', () => {
   let engine: Engine;

@@ -18,8 +18,11 @@ import {
   type TrialInput,
   trialQuery,
 } from '../../workflows/messages.ts';
+import { quietRuntime } from '../support/quiet-runtime.ts';
 import { createScriptedDriver } from '../support/scripted-driver.ts';
 import { specification } from '../support/specification.ts';
+
+quietRuntime();
 
 /** scripts/time-skipping-server.mjs fetches it; without Java these tests are left out. */
 const SERVER = process.env.HOLDFAST_TIME_SKIPPING_SERVER;

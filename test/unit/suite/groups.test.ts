@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { packageRoot } from '../../../src/package-root.ts';
-import { ALONE } from '../../groups.ts';
+import { ALONE, LONG_FIRST } from '../../groups.ts';
 
 const root = packageRoot();
 const files = readdirSync(path.join(root, 'test'), { recursive: true, encoding: 'utf8' })
@@ -36,6 +36,10 @@ describe('groups of test files (test/groups.ts)', () => {
 
   it('what runs alone is there, and is no unit test', () => {
     for (const file of Object.keys(ALONE)) expect(files.filter((each) => !each.startsWith('test/unit/'))).toContain(file);
+  });
+
+  it('what is started first is there', () => {
+    for (const file of LONG_FIRST) expect(files).toContain(file);
   });
 
   it('the check itself sees a server behind an import', () => {
