@@ -30,11 +30,16 @@ export const LONG_FIRST: readonly string[] = [
 const cores = availableParallelism();
 
 /**
- * Tests below test/unit start no server, no worker and no sshd, so as many files run at once as there are cores. Of all others two run at once: each
- * has servers, ports and folders of its own, and waits most of the time. Which folder may hold what is checked by test/unit/suite/groups.test.ts.
+ * Tests below test/unit start no server, no worker and no sshd (test/unit/suite/groups.test.ts checks it): as many files run at once as there are
+ * cores. Of all others one more: each has servers, ports and folders of its own, and waits most of the time.
  */
 export const GROUPS: readonly TestGroup[] = [
   { name: 'unit', include: ['test/unit/**/*.test.ts'], exclude: [], workers: cores },
-  { name: 'integration', include: ['test/**/*.test.ts'], exclude: ['test/unit/**', ...Object.keys(ALONE)], workers: Math.min(2, cores) },
+  {
+    name: 'integration',
+    include: ['test/**/*.test.ts'],
+    exclude: ['test/unit/**', ...Object.keys(ALONE)],
+    workers: Math.min(cores + 1, 4),
+  },
   { name: 'alone', include: Object.keys(ALONE), exclude: [], workers: 1 },
 ];

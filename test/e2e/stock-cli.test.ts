@@ -102,7 +102,7 @@ describe('the stock Temporal CLI', () => {
   it('takes the whole specification as JSON; drain, stop and cancel each end it with its report', async () => {
     for (const how of ['drain', 'stop', 'cancel'] as const) {
       const id = `ended-by-${how}`;
-      await start(id, specification({ budget: { trials: 40 }, concurrency: 2, training, limits: { grace_seconds: 1 } }));
+      await start(id, specification({ budget: { trials: 2000 }, concurrency: 2, training, limits: { grace_seconds: 1 } }));
       await eventually(async () => (await query<CampaignStatus>(id, 'status')).counts.completed >= 1, 60);
       if (how === 'cancel') await temporal('cancel', '-w', id);
       else await temporal('signal', '-w', id, '--name', how);
