@@ -776,6 +776,12 @@ def result_metrics(record: Optional[Json]) -> Json:
     return merged
 
 
+def no_metric(metric: str, results: Json, last: Json) -> str:
+    there = sorted(key for key, value in dict(last, **results).items() if is_number(value))
+    named = " There is: {}.".format(", ".join(there[:8])) if there else ""
+    return "Neither results.json nor metrics.jsonl has the objective {}.{} Write it there, or name another.".format(metric, named)
+
+
 def objective_values(objectives: List[Json], results: Json, reports: Reports) -> Tuple[Optional[List[float]], Optional[Problem]]:
     values = []
     for objective in objectives:
@@ -787,7 +793,7 @@ def objective_values(objectives: List[Json], results: Json, reports: Reports) ->
             sources.reverse()
         found = next(((where, value) for where, value, is_there in sources if is_there), None)
         if found is None:
-            return None, Problem("no_metric", "Neither results.json nor metrics.jsonl has the objective {}. Write it there, or name another.".format(metric))
+            return None, Problem("no_metric", no_metric(metric, results, reports.last))
         where, value = found
         if isinstance(value, str) and value.strip().lower() in ("nan", "inf", "-inf", "infinity", "-infinity"):
             value = None

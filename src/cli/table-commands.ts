@@ -5,8 +5,9 @@ import type { CampaignSpec } from '../domain/campaign.ts';
 import { FAILURE_TABLE, type FailureClass } from '../domain/failures.ts';
 import { trialName } from '../domain/ids.ts';
 import type { Point } from '../domain/space.ts';
-import type { TrialRow, TrialState } from '../domain/trial.ts';
+import { TRIAL_STATES, type TrialRow, type TrialState } from '../domain/trial.ts';
 import { frontVolume } from '../report/front-volume.ts';
+import { suggest } from '../spec/problem.ts';
 import { quoteCommand } from '../ssh/quote.ts';
 import { age, clip, columns, measured, plural } from '../view/format.ts';
 import { trialSummary } from '../view/parameters.ts';
@@ -124,6 +125,8 @@ export interface TrialsOptions extends CommonOptions {
 
 /** `holdfast trials`: the table, the newest last. */
 export function trials(name: string | undefined, options: TrialsOptions, io: CliIo): Promise<Exit> {
+  if (options.state !== undefined && !TRIAL_STATES.some((state) => state === options.state))
+    throw new CliError('usage', 'HF-USAGE', `--state ${options.state} is not known. ${suggest(options.state, TRIAL_STATES)}`);
   return withClient<Exit>(async (client) => {
     const campaign = await findCampaign(client, name);
     const now = await askStatus(client, campaign);

@@ -74,7 +74,9 @@ export function logs(first: string, second: string | undefined, options: LogsOpt
       if (trial.folder === undefined || !existsSync(path.join(trial.folder, 'started'))) throw notHere(trial, name);
       print(io, options, { trial: trial.number, file: null, text: '' }, '');
       if (options.json !== true)
-        io.errors.write(`Trial ${trial.number} ${isOpen ? 'has printed' : 'printed'} nothing to ${name.replace('.log', '')}.\n`);
+        io.errors.write(
+          `Trial ${trial.number} ${isOpen ? 'has printed' : 'printed'} nothing to ${name.replace('.log', '')}.${otherStream(trial, name)}\n`,
+        );
       return 'ok';
     }
     if (options.json === true) {
@@ -88,6 +90,12 @@ export function logs(first: string, second: string | undefined, options: LogsOpt
     } else await printFile(file, io, options.lines);
     return 'ok';
   });
+}
+
+/** Where the words are that somebody looks for in vain. */
+function otherStream({ folder, campaign, number }: TrialFile, name: string): string {
+  const isOther = name === 'stdout.log' && existsSync(path.join(folder ?? '', 'stderr.log'));
+  return isOther ? ` Its stderr: holdfast logs ${campaign} ${number} --stderr` : '';
 }
 
 function notHere({ view, campaign, number, remoteFolder, description }: TrialFile, name: string): CliError {
@@ -114,7 +122,8 @@ export function why(first: string, second: string | undefined, options: CommonOp
     const chain = reasons(trial.view, now, system);
     const text = [
       `${trial.campaign} trial ${trial.number}: ${trial.view.state}`,
-      ...chain.map((line) => `  ${line}`),
+      // The evidence of its failure is the end of the same file.
+      ...chain.filter((line) => stderr === '' || !line.startsWith('| ')).map((line) => `  ${line}`),
       ...(stderr === ''
         ? []
         : ['', `last lines of stderr (${trial.folder}/stderr.log):`, ...stderr.split('\n').map((line) => `  | ${line}`)]),
@@ -143,7 +152,9 @@ export function reasons(view: TrialView, campaign: CampaignStatus, system: Syste
       const place = attempt.pilot === undefined ? '' : ` on ${attempt.pilot}, slot ${attempt.slot ?? '?'}`;
       const began =
         attempt.startedAt === undefined
-          ? 'not started'
+          ? attempt.pilot === undefined
+            ? 'not started'
+            : 'ran between two looks'
           : `started ${instant(attempt.startedAt)} after ${age((attempt.startedAt - attempt.offeredAt) / 1000)} of waiting`;
       const end = attempt.failure === undefined ? (attempt.end ?? '') : `${attempt.failure.class}: ${attempt.failure.message}`;
       return `attempt ${attempt.attempt}${place}: ${began}${end === '' ? '' : `; ${end}`}`;

@@ -115,7 +115,12 @@ describe('a campaign from the command line', () => {
     expect((await cli('logs', 'plain-1', '1', '-f', '--stderr')).out).toBe('ValueError: x is too large\n');
     const why = await cli('why', 'plain-1', '1');
     expect(why.out).toContain('exit_code');
-    expect(why.out).toContain('| ValueError: x is too large');
+    expect(why.out.match(/ValueError: x is too large/g)).toHaveLength(2);
+    expect(why.out).not.toContain('not started');
+    expect(await cli('trials', 'plain-1', '--state', 'faild')).toMatchObject({
+      exit: 2,
+      err: expect.stringContaining('Did you mean "failed"?'),
+    });
     const { trial } = await cliJson<{ trial: TrialView }>('why', 'plain-1', '2');
     expect(trial.outcome?.values).toEqual([0.85]);
     const script = (await cli('repro', 'plain-1', '2')).out;
