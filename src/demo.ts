@@ -17,11 +17,15 @@ const CAMPAIGN_FILE = 'config/campaigns/digits.yaml';
 export async function runDemo({ say }: { readonly say: (text: string) => void }): Promise<number> {
   const logFile = path.join(cacheFolder(), 'dev', 'worker.log');
   const logger = pino({ level: 'info' }, pino.destination({ dest: logFile, mkdir: true, sync: false }));
-  const dev = await startDev({ systems: ['local'], logger, say });
+  const io = processIo();
+  const dev = await startDev({ systems: ['local'], logger, say, signal: io.interrupted });
+  if (dev === undefined) {
+    say('Interrupted before anything was started.');
+    return 130;
+  }
   say(`Temporal server at ${dev.address}, Web UI at ${dev.uiUrl}, worker's log in ${path.relative(process.cwd(), logFile)}`);
   const connection = await Connection.connect({ address: dev.address });
   const client = new Client({ connection });
-  const io = processIo();
   try {
     const campaign = await startOrContinue(client, say);
     say(`Watch it in the Web UI: ${dev.uiUrl}/namespaces/default/workflows/${encodeURIComponent(campaign)}`);

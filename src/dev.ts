@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Logger } from 'pino';
 import { cacheFolder } from './package-root.ts';
@@ -15,12 +15,16 @@ export interface DevOptions {
   readonly systems: readonly string[];
   readonly logger: Logger;
   readonly say: (text: string) => void;
+  /** Ctrl-C: ends also a start that is under way. */
+  readonly signal: AbortSignal;
 }
 
 /** A server and a worker in one process: for one person on one computer. */
 export interface Dev {
   readonly address: string;
   readonly uiUrl: string;
+  /** The server ran already for this folder, at its own ports. */
+  readonly isJoined: boolean;
   readonly workers: RunningWorkers;
   /** Rejects or resolves when server or worker end by themselves. */
   readonly ended: Promise<void>;
@@ -36,13 +40,25 @@ interface ServerNote {
 
 /**
  * Starts Temporal's dev server (or joins the one that already serves this folder) and a worker for these systems. The environment of this
- * process then names the server, so that clients made later find it. Throws NoTemporalBinary, TemporalUnreachable.
+ * process then names the server, so that clients made later find it. Undefined when it was interrupted: nothing is left running then. Throws
+ * NoTemporalBinary, TemporalUnreachable.
  */
-export async function startDev(options: DevOptions): Promise<Dev> {
-  const folder = options.folder ?? path.join(cacheFolder(), 'dev');
+export async function startDev(options: DevOptions): Promise<Dev | undefined> {
+  try {
+    const dev = await start(options);
+    if (!options.signal.aborted) return dev;
+    await dev.stop();
+  } catch (error) {
+    if (!options.signal.aborted) throw error;
+  }
+  return undefined;
+}
+
+async function start(options: DevOptions): Promise<Dev> {
+  const folder = path.resolve(options.folder ?? path.join(cacheFolder(), 'dev'));
   mkdirSync(folder, { recursive: true });
   const noteFile = path.join(folder, 'server.json');
-  const joined = await joinServer(noteFile);
+  const joined = await joinServer(noteFile, options.signal);
   const server = joined ?? (await ownServer(folder, noteFile, options));
   process.env.TEMPORAL_ADDRESS = server.address;
   const workers = await startWorkers({
@@ -54,6 +70,7 @@ export async function startDev(options: DevOptions): Promise<Dev> {
   return {
     address: server.address,
     uiUrl: server.uiUrl,
+    isJoined: joined !== undefined,
     workers,
     ended: Promise.race([
       workers.finished,
@@ -82,15 +99,16 @@ async function ownServer(folder: string, noteFile: string, options: DevOptions):
     logFile: path.join(folder, 'server.log'),
     port: options.port ?? 7233,
     uiPort: options.uiPort ?? 8233,
+    onSpawn: ({ pid, address, uiUrl }) => writeNote(noteFile, { pid, ownerPid: process.pid, address, uiUrl }),
+    signal: options.signal,
   });
-  writeNote(noteFile, { pid: server.pid, ownerPid: process.pid, address: server.address, uiUrl: server.uiUrl });
   return { ...server, isOwned: true };
 }
 
 /** The server that already serves this folder: of another process that lives, or left behind by one that was killed (then it is ours now). */
-async function joinServer(noteFile: string): Promise<AnyServer | undefined> {
+async function joinServer(noteFile: string, signal: AbortSignal): Promise<AnyServer | undefined> {
   const note = readNote(noteFile);
-  if (note === undefined || !isAlive(note.pid) || !(await answers(note.address))) return undefined;
+  if (note === undefined || !(await isServing(note, path.dirname(noteFile), signal))) return undefined;
   const isOwned = !isAlive(note.ownerPid);
   if (isOwned) writeNote(noteFile, { ...note, ownerPid: process.pid });
   return {
@@ -102,6 +120,36 @@ async function joinServer(noteFile: string): Promise<AnyServer | undefined> {
       process.kill(note.pid, 'SIGTERM');
     },
   };
+}
+
+/** Longest wait for a server that somebody else has just started. */
+const START_MS = 60_000;
+
+/**
+ * Whether the server of a note lives and answers. One that lives and does not answer is waited for: it holds the file, and a second server on the same file
+ * would damage what the first one keeps.
+ */
+async function isServing({ pid, address }: ServerNote, folder: string, signal: AbortSignal): Promise<boolean> {
+  const end = Date.now() + START_MS;
+  while (isAlive(pid) && isServerOf(pid, folder)) {
+    if (await answers(address)) return true;
+    signal.throwIfAborted();
+    if (Date.now() > end)
+      throw new Error(
+        `The Temporal server of ${folder} (process ${pid}) does not answer at ${address}. End it (kill ${pid}), then start again. Its log: ${path.join(folder, 'server.log')}`,
+      );
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  return false;
+}
+
+/** A process id may be somebody else's after a restart of the computer; where there is no /proc, the id has to do. */
+function isServerOf(pid: number, folder: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(folder);
+  } catch {
+    return !existsSync('/proc/self');
+  }
 }
 
 function readNote(file: string): ServerNote | undefined {

@@ -38,6 +38,12 @@ export function print(io: CliIo, options: CommonOptions, json: unknown, text: st
   if (out !== '') io.output.write(out.endsWith('\n') ? out : `${out}\n`);
 }
 
+/** Calls `act` at Ctrl-C, at once when it was pressed already. */
+export function onInterrupt({ interrupted }: Pick<CliIo, 'interrupted'>, act: () => void): void {
+  if (interrupted.aborted) act();
+  else interrupted.addEventListener('abort', act, { once: true });
+}
+
 /** Runs `work` with a client of the environment's Temporal server and closes the connection. Throws TemporalUnreachable. */
 export async function withClient<T>(work: (client: Client) => Promise<T>): Promise<T> {
   // Loaded only here: half of the commands need no server, and Temporal's client takes half a second to load.

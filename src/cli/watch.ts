@@ -19,7 +19,8 @@ const MOST_PAST_LINES = 20;
  * Ctrl-C leaves the view; the campaign goes on. Returns how to exit.
  */
 export async function watchCampaign(client: Client, campaign: string, io: CliIo, options: QuietOptions): Promise<Exit> {
-  const end = askEnd(client, campaign);
+  const waiting = new AbortController();
+  const end = client.withAbortSignal(waiting.signal, () => askEnd(client, campaign));
   // Awaited after the loop; a rejection in between must not end the process.
   end.catch(() => undefined);
   const rows: TrialRow[] = [];
@@ -59,6 +60,8 @@ export async function watchCampaign(client: Client, campaign: string, io: CliIo,
     }
   } finally {
     view.close();
+    // A long poll that is left behind would try again on a closed connection, where nobody could catch it.
+    waiting.abort();
   }
   if (io.interrupted.aborted) {
     io.errors.write(`Left the view; ${campaign} goes on. Come back: holdfast watch ${campaign}\n`);

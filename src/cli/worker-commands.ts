@@ -6,7 +6,7 @@ import { cacheFolder } from '../package-root.ts';
 import { loadDrivers } from '../systems/load-drivers.ts';
 import { startWorkers } from '../worker.ts';
 import { CliError, type Exit } from './exit-codes.ts';
-import { type CliIo, print, progressOf, type QuietOptions } from './io.ts';
+import { type CliIo, onInterrupt, print, progressOf, type QuietOptions } from './io.ts';
 
 export interface WorkerOptions extends QuietOptions {
   readonly systems: readonly string[];
@@ -52,7 +52,7 @@ export async function worker(options: WorkerOptions, io: CliIo): Promise<Exit> {
     { address: running.address, namespace: running.namespace, systems: options.systems },
     'worker is running; Ctrl-C stops it in order',
   );
-  io.interrupted.addEventListener('abort', () => running.shutdown(), { once: true });
+  onInterrupt(io, () => running.shutdown());
   await running.finished;
   return 'ok';
 }
@@ -64,17 +64,21 @@ export async function dev(options: DevCommandOptions, io: CliIo): Promise<Exit> 
     systems: options.systems,
     logger,
     say: progressOf(io, options),
+    signal: io.interrupted,
     ...(options.port === undefined ? {} : { port: options.port }),
     ...(options.uiPort === undefined ? {} : { uiPort: options.uiPort }),
     ...(options.folder === undefined ? {} : { folder: options.folder }),
   });
+  if (started === undefined) return 'ok';
+  if (started.isJoined && (options.port !== undefined || options.uiPort !== undefined))
+    io.errors.write('The server of this folder runs already: --port and --ui-port change nothing. --folder starts another one.\n');
   print(
     io,
     options,
     { address: started.address, uiUrl: started.uiUrl, systems: options.systems },
     `Temporal is at ${started.address}, its Web UI at ${started.uiUrl}; a worker runs ${options.systems.join(', ')}. Ctrl-C stops both, campaigns go on at the next start.`,
   );
-  const interrupted = new Promise<void>((resolve) => io.interrupted.addEventListener('abort', () => resolve(), { once: true }));
+  const interrupted = new Promise<void>((resolve) => onInterrupt(io, resolve));
   await Promise.race([started.ended, interrupted]);
   await started.stop();
   return 'ok';

@@ -16,6 +16,10 @@ export interface DevServerOptions {
   /** The wanted port or none: waits up to a minute for it. For a server that takes the place of one whose clients are still there. */
   readonly mustHavePort?: boolean;
   readonly isHeadless?: boolean;
+  /** Told as soon as the process is there, before it answers: whoever dies meanwhile leaves word of it. */
+  readonly onSpawn?: (server: Pick<DevServer, 'pid' | 'address' | 'uiUrl'>) => void;
+  /** Ends the start; the process is ended with it. */
+  readonly signal?: AbortSignal;
 }
 
 export interface DevServer {
@@ -39,7 +43,7 @@ const DYNAMIC_CONFIG = ['history.transferProcessorMaxPollRPS=1000', 'history.tim
 
 /**
  * Starts Temporal's development server on loopback with its data in a file. WAL and synchronous=NORMAL give four to six times the throughput
- * and still survive the death of the process; only a power cut may lose the last moments.
+ * and still survive the death of the process; only a power cut may lose the last moments. Leaves no process behind when it throws.
  */
 export async function startDevServer(options: DevServerOptions): Promise<DevServer> {
   mkdirSync(path.dirname(options.dbFile), { recursive: true });
@@ -78,11 +82,17 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
     child.once('error', () => resolve());
   });
   const address = `127.0.0.1:${port}`;
-  await waitUntilReady(address, child, options.logFile);
+  const told = { address, uiUrl: `http://127.0.0.1:${uiPort}`, pid: child.pid ?? 0 };
+  if (child.pid !== undefined) options.onSpawn?.(told);
+  try {
+    await waitUntilReady(address, child, options);
+  } catch (error) {
+    child.kill('SIGTERM');
+    await exited;
+    throw error;
+  }
   return {
-    address,
-    uiUrl: `http://127.0.0.1:${uiPort}`,
-    pid: child.pid ?? 0,
+    ...told,
     exited,
     async stop() {
       child.kill('SIGTERM');
@@ -94,9 +104,10 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
   };
 }
 
-async function waitUntilReady(address: string, child: ChildProcess, logFile: string): Promise<void> {
+async function waitUntilReady(address: string, child: ChildProcess, { logFile, signal }: DevServerOptions): Promise<void> {
   const end = Date.now() + READY_TIMEOUT_MS;
   for (;;) {
+    signal?.throwIfAborted();
     if (child.exitCode !== null || child.signalCode !== null)
       throw new Error(`The Temporal server ended at once (exit ${child.exitCode ?? child.signalCode}). Its log: ${logFile}`);
     try {

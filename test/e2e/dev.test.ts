@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -87,5 +88,45 @@ describe('holdfast dev', () => {
     // Neither log lines nor progress: one document.
     expect(JSON.parse(out)).toMatchObject({ address: second.address });
     expect(err).toBe('');
+  });
+
+  /** Starts in a folder of its own; resolves when its server's process is there, before it answers. */
+  async function beginning(name: string) {
+    const place = path.join(folder, name);
+    const dev = holdfast(['dev', '--folder', place, '--port', '17241', '--ui-port', '18241', '--json', '--quiet']);
+    const note = path.join(place, 'server.json');
+    await eventually(() => existsSync(note), 180, `the note of ${name} (${dev.seen.err})`);
+    return { dev, place, pid: (JSON.parse(readFileSync(note, 'utf8')) as { pid: number }).pid };
+  }
+  const isAlive = (pid: number) => {
+    try {
+      return process.kill(pid, 0);
+    } catch {
+      return false;
+    }
+  };
+
+  it('leaves no server behind when Ctrl-C comes while it starts', { timeout: 240_000 }, async () => {
+    const { dev, pid } = await beginning('hasty');
+    dev.child.kill('SIGINT');
+    expect(await dev.end).toMatchObject({ exit: 0, err: '' });
+    expect(isAlive(pid)).toBe(false);
+  });
+
+  it('killed while it starts leaves word of its server: the next one takes it over, and no second server opens the same file', {
+    timeout: 240_000,
+  }, async () => {
+    const { dev, place, pid } = await beginning('killed');
+    dev.child.kill('SIGKILL');
+    await dev.end;
+    const next = holdfast(['dev', '--folder', place, '--port', '17242', '--json', '--quiet']);
+    const address = await eventually(() => /"address": "([^"]+)"/.exec(next.seen.out)?.[1], 180, `the next one (${next.seen.err})`);
+    expect(address).toBe('127.0.0.1:17241');
+    expect((JSON.parse(readFileSync(path.join(place, 'server.json'), 'utf8')) as { pid: number }).pid).toBe(pid);
+    next.child.kill('SIGINT');
+    const { exit, err } = await next.end;
+    expect(exit).toBe(0);
+    expect(err).toContain('--port and --ui-port change nothing');
+    await eventually(() => !isAlive(pid), 30, 'the end of the server');
   });
 });
