@@ -17,7 +17,8 @@ import { loadTasks, type Task } from './tasks.ts';
  * Early stopping on learning curves (lcbench): regret of the best checkpoint seen, by epochs spent, with and without pruners, asynchronous workers on a virtual
  * clock. Every epoch of every worker counts when it ends, also of trainings that are still running; one that goes on from its checkpoint does not
  * pay its epochs again. Runs are kept in .cache/bench-search/fidelity.jsonl by the digest of src/search, so a stopped bench goes on.
- * Arguments: --tasks FOLDER --seeds N --first-seed N --every N (tasks) --budget EPOCHS --pruners 'none;asha{…};…' --save NAME
+ * Arguments: --tasks FOLDER --seeds N --first-seed N --every N --offset N (every Nth task from the Nth on, so that a method can be developed on one half and
+ * confirmed on the other) --budget EPOCHS --pruners 'none;asha{…};…' --save NAME
  */
 const root = join(import.meta.dirname, '../../../../..');
 const { values: args } = parseArgs({
@@ -31,6 +32,7 @@ const { values: args } = parseArgs({
     seeds: { type: 'string', default: '10' },
     'first-seed': { type: 'string', default: '0' },
     every: { type: 'string', default: '1' },
+    offset: { type: 'string', default: '0' },
     budget: { type: 'string', default: '2600' },
     workers: { type: 'string', default: '8' },
     save: { type: 'string' },
@@ -47,8 +49,14 @@ interface Job {
   ends: number;
 }
 
-/** Regret of the best checkpoint after each epoch spent. */
-function run(task: Task, samplerName: string, pruner: PrunerConfig | undefined, seed: number, workers: number, budget: number): number[] {
+interface Outcome {
+  /** Of the best checkpoint after each epoch spent. */
+  readonly regret: readonly number[];
+  /** CPU time of the pruner's and the sampler's part in giving a free place a training. */
+  readonly msPerDecision: number;
+}
+
+function run(task: Task, samplerName: string, pruner: PrunerConfig | undefined, seed: number, workers: number, budget: number): Outcome {
   const objective: Objective = { metric: 'accuracy', direction: task.direction, reduce: 'best' };
   const at = task.at as NonNullable<Task['at']>;
   const space = toSpace(task.space);
@@ -81,7 +89,16 @@ function run(task: Task, samplerName: string, pruner: PrunerConfig | undefined, 
     set(number, { state: 'running' });
     jobs.push({ number, to, seconds, ends: now + seconds });
   };
+  let decisions = 0;
+  let cpu = 0;
   const feed = (now: number) => {
+    const begun = process.cpuUsage();
+    decide(now);
+    const { user, system } = process.cpuUsage(begun);
+    cpu += (user + system) / 1000;
+    decisions++;
+  };
+  const decide = (now: number) => {
     const promotion = entry?.promote?.(question())[0];
     if (promotion) {
       set(promotion.number, { attempts: (trials[promotion.number - 1] as TrialRow).attempts + 1 });
@@ -116,7 +133,7 @@ function run(task: Task, samplerName: string, pruner: PrunerConfig | undefined, 
     set(number, { state: step >= MOST_EPOCHS ? 'completed' : 'pruned', finishedAt: now });
     feed(now);
   }
-  return regret;
+  return { regret, msPerDecision: cpu / decisions };
 }
 
 function configOf(text: string): PrunerConfig | undefined {
@@ -135,6 +152,7 @@ interface FidelityRecord {
   readonly key: string;
   /** At MARKS up to the budget. */
   readonly regret: readonly number[];
+  readonly msPerDecision: number;
 }
 
 const cacheFile = join(root, '.cache/bench-search/fidelity.jsonl');
@@ -148,35 +166,40 @@ if (existsSync(cacheFile))
 const code = digestOfSearch();
 const budget = Number(args.budget);
 const marks = MARKS.filter((m) => m <= budget);
-const tasks = (await loadTasks(args.tasks)).filter((t) => t.family === 'lcbench').filter((_, i) => i % Number(args.every) === 0);
+const tasks = (await loadTasks(args.tasks))
+  .filter((t) => t.family === 'lcbench')
+  .filter((_, i) => i % Number(args.every) === Number(args.offset));
+if (tasks.length === 0) throw new Error('No task is left: --offset must be below --every.');
 const seeds = Array.from({ length: Number(args.seeds) }, (_, i) => Number(args['first-seed']) + i);
 const texts = args.pruners.split(';');
-const results = new Map<string, (readonly number[])[]>(texts.map((text) => [text, []]));
+const results = new Map<string, FidelityRecord[]>(texts.map((text) => [text, []]));
 for (const seed of seeds)
   for (const text of texts)
     for (const task of tasks) {
       const key = [args.sampler, text, task.id, args.workers, seed, budget, code].join('|');
       let record = known.get(key);
       if (!record) {
-        const curve = run(task, args.sampler, configOf(text), seed, Number(args.workers), budget);
-        record = { key, regret: marks.map((m) => Number((curve[Math.min(m, curve.length) - 1] as number).toPrecision(5))) };
+        const { regret: curve, msPerDecision } = run(task, args.sampler, configOf(text), seed, Number(args.workers), budget);
+        const regret = marks.map((m) => Number((curve[Math.min(m, curve.length) - 1] as number).toPrecision(5)));
+        record = { key, regret, msPerDecision };
         appendFileSync(cacheFile, `${JSON.stringify(record)}\n`);
         console.error(`${text} ${task.id} s${seed} ${record.regret.join(' ')}`);
       }
-      results.get(text)?.push(record.regret);
+      results.get(text)?.push(record);
     }
 
 const lines = [
-  `| sampler + pruner | ${marks.map((m) => `regret @${m} epochs`).join(' | ')} |`,
-  `| --- |${marks.map(() => ' --- |').join('')}`,
+  `| sampler + pruner | ${marks.map((m) => `regret @${m} epochs`).join(' | ')} | CPU ms per decision |`,
+  `| --- |${marks.map(() => ' --- |').join('')} --- |`,
 ];
 for (const [text, runs] of results) {
   const row = marks.map((_, k) => {
-    const values = runs.map((r) => r[k] as number);
+    const values = runs.map((r) => r.regret[k] as number);
     const [low, high] = interval(values).map((x) => x.toFixed(3));
     return `${mean(values).toFixed(4)} [${low}–${high}]`;
   });
-  lines.push(`| ${args.sampler} + ${text} | ${row.join(' | ')} |`);
+  const ms = mean(runs.map((r) => r.msPerDecision)).toFixed(0);
+  lines.push(`| ${args.sampler} + ${text} | ${row.join(' | ')} | ${ms} |`);
 }
 console.log(lines.join('\n'));
 if (args.save) {
