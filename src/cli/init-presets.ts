@@ -3,6 +3,8 @@ import { type PresetAnswers, type PresetName, renderPreset } from './cifar-prese
 /** Campaign files that `holdfast init` writes. */
 export interface Preset {
   readonly summary: string;
+  /** Takes system, account, queue, endpoint and data set. */
+  readonly takesAnswers?: true;
   readonly text: (name: string, answers: PresetAnswers) => string;
 }
 
@@ -59,7 +61,11 @@ const cifar = (preset: PresetName) => (name: string, answers: PresetAnswers) => 
 export const PRESETS: Readonly<Record<string, Preset>> = {
   digits: { summary: 'handwritten digits on this computer, about a minute', text: digits },
   own: { summary: 'a skeleton for your own training', text: own },
-  quick: { summary: 'CIFAR-100, 4 at once, 3 to 20 epochs', text: cifar('quick') },
-  standard: { summary: 'CIFAR-100, 8 at once, 5 to 50 epochs', text: cifar('standard') },
-  thorough: { summary: 'CIFAR-100, 8 at once, 10 to 100 epochs, networks of your own width too', text: cifar('thorough') },
+  quick: { summary: 'CIFAR-100, 4 at once, 3 to 20 epochs', takesAnswers: true, text: cifar('quick') },
+  standard: { summary: 'CIFAR-100, 8 at once, 5 to 50 epochs', takesAnswers: true, text: cifar('standard') },
+  thorough: {
+    summary: 'CIFAR-100, 8 at once, 10 to 100 epochs, networks of your own width too',
+    takesAnswers: true,
+    text: cifar('thorough'),
+  },
 };

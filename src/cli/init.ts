@@ -1,5 +1,8 @@
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { packageRoot } from '../package-root.ts';
+import { suggest } from '../spec/problem.ts';
 import type { PresetAnswers } from './cifar-presets.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { PRESETS } from './init-presets.ts';
@@ -17,14 +20,17 @@ export interface InitOptions extends CommonOptions {
   readonly dataDir?: string;
 }
 
-/** `holdfast init [FILE] --preset digits|own|quick|standard`: writes a campaign file to start from; an existing file is kept. */
+/**
+ * `holdfast init [FILE] --preset digits|own|quick|standard|thorough`: writes a campaign file to start from; an existing file is kept. Training code that ships
+ * with Holdfast is named by its whole path where the command is not called in Holdfast's own folder.
+ */
 export async function init(file: string, options: InitOptions, io: CliIo): Promise<Exit> {
   const preset = PRESETS[options.preset];
   if (preset === undefined) {
-    throw new CliError('usage', 'HF-USAGE', `--preset ${options.preset} is not known. Choose ${Object.keys(PRESETS).join(', ')}.`);
+    throw new CliError('usage', 'HF-USAGE', `--preset ${options.preset} is not known. ${suggest(options.preset, Object.keys(PRESETS))}`);
   }
   const name = options.name ?? path.basename(file).replace(/\.[^.]+$/, '');
-  const text = preset.text(name, answersOf(options));
+  const text = shippedCode(preset.text(name, answersOf(options)), process.cwd());
   try {
     await writeFile(file, text, { flag: options.force === true ? 'w' : 'wx' });
   } catch (error) {
@@ -34,15 +40,21 @@ export async function init(file: string, options: InitOptions, io: CliIo): Promi
   return 'ok';
 }
 
+function shippedCode(text: string, folder: string): string {
+  if (existsSync(path.join(folder, 'remote/training'))) return text;
+  return text.replace(/bundle: (remote\/training\/\w+)/, (_, code: string) => `bundle: ${JSON.stringify(path.join(packageRoot(), code))}`);
+}
+
 const ANSWERS = ['system', 'account', 'queue', 'endpointId', 'dataDir'] as const;
 
 function answersOf(options: InitOptions): PresetAnswers {
   const given = ANSWERS.filter((name) => options[name] !== undefined);
-  if (given.length > 0 && !['quick', 'standard'].includes(options.preset)) {
+  if (given.length > 0 && PRESETS[options.preset]?.takesAnswers !== true) {
+    const takers = Object.keys(PRESETS).filter((name) => PRESETS[name]?.takesAnswers === true);
     throw new CliError(
       'usage',
       'HF-USAGE',
-      `--${given[0]?.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} is for the presets quick and standard only.`,
+      `--${given[0]?.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} is for the presets ${takers.join(', ')} only.`,
     );
   }
   return Object.fromEntries(given.map((name) => [name, options[name]]));

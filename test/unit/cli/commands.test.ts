@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Command } from 'commander';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { trialArgument } from '../../../src/cli/campaigns.ts';
 import { budgetOf, pointOf, withConstants } from '../../../src/cli/change-commands.ts';
 import { CliError, EXIT_CODES } from '../../../src/cli/exit-codes.ts';
@@ -170,7 +170,21 @@ describe('holdfast init', () => {
       expect(again).toMatchObject({ exit: 1 });
       expect(again.err).toContain('is there already and was kept');
     }
-    expect((await cli('init', path.join(folder, 'x.yaml'), '--preset', 'qick')).exit).toBe(2);
+    expect(await cli('init', path.join(folder, 'x.yaml'), '--preset', 'qick')).toMatchObject({
+      exit: 2,
+      err: expect.stringContaining('Did you mean "quick"?'),
+    });
+  });
+
+  it('names the code that ships with Holdfast so that it is found from another folder', async () => {
+    const cwd = vi.spyOn(process, 'cwd').mockReturnValue(folder);
+    try {
+      const file = path.join(folder, 'elsewhere.yaml');
+      expect((await cli('init', file, '--preset', 'digits')).exit).toBe(0);
+      expect((await cli('validate', file)).out).not.toContain('WARN');
+    } finally {
+      cwd.mockRestore();
+    }
   });
 
   it('takes the system of a preset, and refuses an option that would have no effect', async () => {
@@ -180,7 +194,10 @@ describe('holdfast init', () => {
     expect(admitText(await readFile(file, 'utf8'), file, { env: {} }).system).toMatchObject({ name: 'aurora', kind: 'pbs' });
     const refused = await cli('init', path.join(folder, 'other.yaml'), '--preset', 'own', '--endpoint-id', 'x');
     expect(refused).toMatchObject({ exit: 2 });
-    expect(refused.err).toContain('--endpoint-id is for the presets quick and standard only.');
+    expect(refused.err).toContain('--endpoint-id is for the presets quick, standard, thorough only.');
+    const thorough = path.join(folder, 'thorough-aurora.yaml');
+    expect((await cli('init', thorough, '--preset', 'thorough', ...answers)).exit).toBe(0);
+    expect(await readFile(thorough, 'utf8')).toContain('name: aurora');
   });
 });
 
