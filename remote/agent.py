@@ -778,8 +778,9 @@ def result_metrics(record: Optional[Json]) -> Json:
 
 def no_metric(metric: str, results: Json, last: Json) -> str:
     there = sorted(key for key, value in dict(last, **results).items() if is_number(value))
-    named = " There is: {}.".format(", ".join(there[:8])) if there else ""
-    return "Neither results.json nor metrics.jsonl has the objective {}.{} Write it there, or name another.".format(metric, named)
+    if not there:
+        return "No objective {}: neither results.json nor metrics.jsonl in the attempt's folder ($HOLDFAST_OUT, {{out}} in the command) has a number.".format(metric)
+    return "Neither results.json nor metrics.jsonl has the objective {}. There is: {}. Write it there, or name another.".format(metric, ", ".join(there[:8]))
 
 
 def objective_values(objectives: List[Json], results: Json, reports: Reports) -> Tuple[Optional[List[float]], Optional[Problem]]:

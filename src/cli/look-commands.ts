@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { CampaignStatus, SystemStatus } from '../../workflows/messages.ts';
 import type { TrialRow } from '../domain/trial.ts';
-import { age, clip, columns, duration, measured, percent, plural } from '../view/format.ts';
+import { age, clip, columns, duration, instant, measured, percent, plural } from '../view/format.ts';
 import { trialSummary } from '../view/parameters.ts';
 import { budgetLine, llmLine, progressHeadline } from '../view/progress.ts';
 import { askEnd, askLive, askStatus, askSystem, askTable } from './ask-campaign.ts';
@@ -92,7 +92,9 @@ function countsText({ counts, successRate, inFlight, queuedPoints, sinceImprovem
 function systemLines(system: SystemStatus): string[] {
   return [
     `system  ${system.name}: ${system.running} of ${plural(system.slots, 'slot')} busy, ${system.offered} offered, ${system.queued} queued${system.utilisation === undefined ? '' : `, ${percent(system.utilisation)} of slot time used`}; login ${system.login.kind === 'ready' ? 'ready' : 'NEEDED'}`,
-    ...(system.login.kind === 'needs_login' ? [`! ${system.login.message} Run: holdfast login ${system.name}`] : []),
+    ...(system.login.kind === 'needs_login'
+      ? [`! ${system.login.message} Run: holdfast login ${system.name} (since ${instant(system.login.since)})`]
+      : []),
     ...(system.breaker.open
       ? [
           `! ${system.name} stopped after repeated failures: ${clip(system.breaker.evidence.at(-1) ?? '', 200)}. Mend the cause, then run: holdfast systems reset ${system.name}`,

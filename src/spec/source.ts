@@ -85,19 +85,24 @@ function listing(folder: string): string[] {
   }
 }
 
-/** Reads YAML 1.2 or JSON text; `file` is its name in messages. Throws BadSpec with every syntax error. */
+/** Reads YAML 1.2 or JSON text; `file` is its name in messages. Throws BadSpec with the syntax errors. */
 export function sourceFromText(text: string, file: string): Source {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, merge: true, prettyErrors: true, version: '1.2' });
   const all = [...document.errors, ...document.warnings];
-  const faults = all.filter((fault) => !isOpenBracket(fault) || fault === all.find(isOpenBracket));
+  // One slip makes the parser stumble over all that follows: of its plain words the first is the cause.
+  const isFirst = (kind: (fault: (typeof all)[number]) => boolean) => (fault: (typeof all)[number]) =>
+    !kind(fault) || fault === all.find(kind);
+  const faults = all
+    .filter(isFirst(isOpenBracket))
+    .filter(isFirst((fault) => !isOpenBracket(fault) && YAML_PROBLEMS[fault.code] === undefined));
   if (faults.length > 0) {
     throw new BadSpec(
       file,
       faults.map((fault): PlacedProblem => {
         const [what, next] = (isOpenBracket(fault) ? OPEN_BRACKET : YAML_PROBLEMS[fault.code]) ?? [
           `is no YAML: ${(fault.message.split('\n')[0] ?? '').replace(/ at line \d+, column \d+:?$/, '')}`,
-          undefined,
+          'A text that holds braces, brackets, commas or colons needs quotes around it.',
         ];
         const at = lines.linePos(fault.pos[0]);
         return { path: '', what, file, line: at.line, column: at.col, ...(next === undefined ? {} : { next }) };

@@ -102,6 +102,13 @@ export const WRONG_FILES: readonly WrongFile[] = [
     told: ['the same key stands here a second time (c.yaml:13:1). Keep one of them.'],
   },
   {
+    title: 'a command with a placeholder that needs quotes, which makes the parser stumble over all that follows',
+    change: [['training:\n  command: "{python} train.py --lr {lr}"', 'training: {command: python3 {code}/train.py}']],
+    told: [
+      'is no YAML: Unexpected flow-map-start at node end (c.yaml:11:29). A text that holds braces, brackets, commas or colons needs quotes around it.',
+    ],
+  },
+  {
     title: 'a quote that is not closed',
     change: [['name: good', 'name: "good']],
     told: ['a closing quote, bracket or colon is missing (c.yaml:1:12). Check this line and the one before.'],
