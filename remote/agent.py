@@ -779,7 +779,8 @@ def result_metrics(record: Optional[Json]) -> Json:
 def no_metric(metric: str, results: Json, last: Json) -> str:
     there = sorted(key for key, value in dict(last, **results).items() if is_number(value))
     if not there:
-        return "No objective {}: neither results.json nor metrics.jsonl in the attempt's folder ($HOLDFAST_OUT, {{out}} in the command) has a number.".format(metric)
+        place = "the attempt's folder ($HOLDFAST_OUT, {out} in the command)"
+        return "No objective {}: neither results.json nor metrics.jsonl in {} has a number.".format(metric, place)
     return "Neither results.json nor metrics.jsonl has the objective {}. There is: {}. Write it there, or name another.".format(metric, ", ".join(there[:8]))
 
 
