@@ -3,17 +3,29 @@ import { WorkflowNotFoundError } from '@temporalio/client';
 import { ApplicationFailureCategory } from '@temporalio/common';
 import { systemWorkflowId, TASK_QUEUE } from '../src/domain/ids.ts';
 import {
+  abandonLaunchSignal,
   describeQuery,
   type Launch,
   openLaunchSignal,
   type Submission,
   type SystemInput,
   submitTrialSignal,
+  systemQuery,
 } from '../workflows/messages.ts';
 import type { ActivityDeps } from './deps.ts';
 
 /** How often a campaign asks whether its system is there. */
 const GUARD_INTERVAL_MS = 20_000;
+
+interface EarlierQuestion {
+  readonly system: string;
+  readonly campaign: string;
+  /** The one that the campaign is about to make. */
+  readonly launch: string;
+}
+
+/** How often a campaign asks whether an earlier one of its name is gone. */
+const EARLIER_INTERVAL_MS = 1_000;
 
 /**
  * Starts a system's workflow if it does not run and tells it of a launch: one step, so two campaigns cannot start it twice. A system's life is
@@ -48,6 +60,28 @@ export function createEnsureSystem(deps: ActivityDeps) {
   }
 
   return {
+    /**
+     * Ends once nothing is left of an earlier campaign of this name, which somebody has terminated: its trials have the names that this one's will
+     * have. Until then a BENIGN failure, so that it is asked again.
+     */
+    async endEarlier({ system, campaign, launch }: EarlierQuestion): Promise<void> {
+      const workflowId = systemWorkflowId(system);
+      if ((await look(workflowId))?.isRunning !== true) return;
+      const handle = Context.current().client.workflow.getHandle(workflowId);
+      const { launches, login } = await handle.query(systemQuery);
+      const open = launches[campaign];
+      // Its own launch: the campaign's workflow was reset to a point before it had prepared it.
+      if (open === undefined || (open.launch === launch && open.isAbandoned !== true)) return;
+      if (login.kind === 'needs_login') throw ApplicationFailure.nonRetryable(login.message, 'NeedsLogin');
+      await handle.signal(abandonLaunchSignal, { campaign });
+      throw ApplicationFailure.create({
+        message: `what an earlier campaign ${campaign} has left on ${system} is being ended`,
+        type: 'EarlierCampaign',
+        nextRetryDelay: EARLIER_INTERVAL_MS,
+        category: ApplicationFailureCategory.BENIGN,
+      });
+    },
+
     /** Gives the system's life. */
     async ensureSystem(input: { readonly system: string; readonly launch: Launch }): Promise<string | undefined> {
       return openLaunch(input.system, input.launch);

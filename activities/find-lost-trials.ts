@@ -33,6 +33,17 @@ export async function findLostTrials(input: { readonly campaign: string; readonl
   });
 }
 
+/** Ends the workflow of a trial that an earlier campaign of the same name has left. Its launch is closed, so nothing of it runs. */
+export async function endForeignTrial({ campaign, number }: { readonly campaign: string; readonly number: number }): Promise<void> {
+  return withHeartbeat(async () => {
+    try {
+      await Context.current().client.workflow.getHandle(trialWorkflowId(campaign, number)).terminate('its campaign was terminated');
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+    }
+  });
+}
+
 /** What a trial's workflow, running or ended, says of itself; undefined when there is none. */
 export async function viewTrial({
   campaign,

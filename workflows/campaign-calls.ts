@@ -5,7 +5,7 @@ import { changeRow } from '../src/domain/table.ts';
 import { plural } from '../src/view/format.ts';
 import { type Desk, specOf } from './campaign-desk.ts';
 import { cancelTrialSignal, openLaunchSignal, resubmitSignal } from './messages.ts';
-import { findLostTrials, guardSystem, viewTrial } from './options.ts';
+import { endForeignTrial, findLostTrials, guardSystem, viewTrial } from './options.ts';
 
 /** What a campaign says to its trials and to its system while it runs. */
 
@@ -42,17 +42,21 @@ export async function findLost(state: CampaignState, desk: Desk, numbers: readon
 
 /**
  * A trial of this number runs already: somebody has reset the campaign's workflow to a point before it was started. It goes on as what it is,
- * with its own parameters. One that an earlier campaign of the same name has left is not ours.
+ * with its own parameters. One that an earlier campaign of the same name has left is ended; then there is none to adopt.
  */
-export async function adoptTrial(state: CampaignState, desk: Desk, number: number): Promise<void> {
-  const view = await viewTrial.executeWithOptions({ summary: `find out what trial ${number} is` }, [{ campaign: state.campaign, number }]);
-  if (view?.launch === undefined || view.launch !== state.launch?.launch) {
-    desk.noteVanished(number, 'a trial of an earlier campaign of this name is in its place');
-    return;
+export async function adoptTrial(state: CampaignState, desk: Desk, number: number): Promise<boolean> {
+  const name = { campaign: state.campaign, number };
+  const view = await viewTrial.executeWithOptions({ summary: `find out what trial ${number} is` }, [name]);
+  if (view === undefined) return false;
+  // Trials of earlier versions do not say whose they are; adopted, they bring their own parameters.
+  if (view.launch !== undefined && view.launch !== state.launch?.launch) {
+    await endForeignTrial.executeWithOptions({ summary: `end trial ${number} of an earlier campaign` }, [name]);
+    return false;
   }
   changeRow(state.table, number, { params: view.params, origin: view.origin, ...(view.note === undefined ? {} : { note: view.note }) });
   desk.remember(view.params);
   if (view.outcome !== undefined) desk.noteOutcome(view.outcome);
+  return true;
 }
 
 /** The system plans pilots within the node-hours, so it hears of a change. Before the launch is open, it will be told the right figure. */

@@ -108,7 +108,10 @@ export function answerMessages(state: CampaignState, desk: Desk): void {
   setHandler(drainSignal, (reason) => void steering.drain(reason), { description: 'Finish what runs, then report.' });
   setHandler(stopSignal, (reason) => void steering.stop(reason), { description: 'End what runs, then report.' });
   setHandler(enqueueSignal, (points) => void steering.enqueue(points), { description: 'Try these points next.' });
-  setHandler(trialFinishedSignal, ({ outcome }) => desk.noteOutcome(outcome));
+  setHandler(trialFinishedSignal, ({ outcome, launch }) => {
+    // A trial that an earlier campaign of this name has left says nothing about ours.
+    if (launch === undefined || launch === state.launch?.launch) desk.noteOutcome(outcome);
+  });
   setHandler(systemNoticeSignal, ({ topic, text }) => {
     desk.notice(`system ${topic}`, text);
     if (topic === 'budget' && text !== undefined && ['running', 'paused', 'draining'].includes(state.phase)) steering.stop(text);

@@ -1,13 +1,16 @@
-import { ActivityFailure, ApplicationFailure } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, patched, workflowInfo } from '@temporalio/workflow';
 import type { CampaignSpec } from '../src/domain/campaign.ts';
 import { type CampaignState, userSuggestions } from '../src/domain/campaign-state.ts';
 import { launchName } from '../src/domain/ids.ts';
 import type { Desk } from './campaign-desk.ts';
-import { admitCampaign, ensureSystem, stagingOn } from './options.ts';
+import { admitCampaign, endEarlier, ensureSystem, stagingOn } from './options.ts';
 
 /** Admits the specification, stages code and agent, opens the launch. A failed step ends the campaign before anything is submitted. */
 export async function prepare(state: CampaignState, source: unknown, desk: Desk): Promise<void> {
   try {
+    // Asked before the local activity, never between it and the next wait: a local activity's marker may stand a workflow task before the patch's,
+    // and a replay would go on from the former without having seen the latter.
+    const endsEarlier = patched('end-earlier');
     const admitted = await admitCampaign(source);
     const { spec } = admitted;
     state.spec = spec;
@@ -15,9 +18,17 @@ export async function prepare(state: CampaignState, source: unknown, desk: Desk)
     state.budget = spec.budget;
     state.enqueued.push(...userSuggestions(spec.enqueue));
     desk.show();
-    const launch = launchName(spec.workingDirs.launchIterationPattern, state.campaign, state.startedAt);
+    // Not this run's own clock: a campaign that is reset to before this point finds its launch, and all results in it, again.
+    const epoch = workflowInfo().startTime.getTime();
+    const launch = launchName(spec.workingDirs.launchIterationPattern, state.campaign, epoch);
     const reportSteps = admitted.reportSteps;
-    const order = { campaign: state.campaign, launch, spec, reportSteps, epoch: state.startedAt };
+    const order = { campaign: state.campaign, launch, spec, reportSteps, epoch };
+    if (endsEarlier) {
+      const earlier = { system: spec.system.name, campaign: state.campaign, launch };
+      await onceLoggedIn(spec, desk, () =>
+        endEarlier.executeWithOptions({ summary: 'end what an earlier one of this name has left' }, [earlier]),
+      );
+    }
     const prepared = await onceLoggedIn(spec, desk, () =>
       stagingOn(spec.system.name).prepareLaunch.executeWithOptions({ summary: `stage: code and agent to ${spec.system.name}` }, [order]),
     );

@@ -20,6 +20,9 @@ import type { hpoTrial } from './trial.ts';
 /** Points a campaign may hold ahead of their start (samplers that ignore results only). */
 const MOST_AHEAD = 100;
 
+/** A name that is taken again and again although its holder was ended is given up. */
+const MOST_TRIES = 3;
+
 /** Fills the free places: the user's own points first, then what was suggested ahead, then new suggestions. */
 export async function startTrials(state: CampaignState, spec: CampaignSpec, desk: Desk): Promise<void> {
   desk.dropUselessPoints();
@@ -152,30 +155,31 @@ async function startTrialWorkflow(
     ...resumed,
     ...(spec.limits.trialSeconds === undefined ? {} : { trialSeconds: spec.limits.trialSeconds }),
   };
-  try {
-    const child = await startChild<typeof hpoTrial>('hpoTrial', {
-      args: [trial],
-      workflowId: trialWorkflowId(state.campaign, number),
-      parentClosePolicy: ParentClosePolicy.ABANDON,
-      staticSummary: `${number} · ${trialSummary(row.params, 60, desk.order())}`,
-      ...(state.hasSearchAttributes
-        ? {
-            typedSearchAttributes: [
-              { key: ATTRIBUTES.campaign, value: state.campaign },
-              { key: ATTRIBUTES.system, value: spec.system.name },
-              { key: ATTRIBUTES.state, value: 'running' },
-            ],
-          }
-        : {}),
-    });
-    // The signal is what counts (it also reaches later runs); this notices a trial that was ended from outside.
-    child.result().then(
-      (outcome) => desk.noteOutcome(outcome),
-      (error: unknown) => desk.noteVanished(number, error),
-    );
-  } catch (error) {
-    if (isCancellation(error)) throw error;
-    if (error instanceof WorkflowExecutionAlreadyStartedError && patched('adopt-trials')) await adoptTrial(state, desk, number);
-    else desk.noteVanished(number, error);
+  const typedSearchAttributes = [
+    { key: ATTRIBUTES.campaign, value: state.campaign },
+    { key: ATTRIBUTES.system, value: spec.system.name },
+    { key: ATTRIBUTES.state, value: 'running' },
+  ];
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const child = await startChild<typeof hpoTrial>('hpoTrial', {
+        args: [trial],
+        workflowId: trialWorkflowId(state.campaign, number),
+        parentClosePolicy: ParentClosePolicy.ABANDON,
+        staticSummary: `${number} · ${trialSummary(row.params, 60, desk.order())}`,
+        ...(state.hasSearchAttributes ? { typedSearchAttributes } : {}),
+      });
+      // The signal is what counts (it also reaches later runs); this notices a trial that was ended from outside.
+      child.result().then(
+        (outcome) => desk.noteOutcome(outcome),
+        (error: unknown) => desk.noteVanished(number, error),
+      );
+      return;
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      const isThere = error instanceof WorkflowExecutionAlreadyStartedError && patched('adopt-trials');
+      if (!isThere || tries === MOST_TRIES) return desk.noteVanished(number, error);
+      if (await adoptTrial(state, desk, number)) return;
+    }
   }
 }

@@ -53,6 +53,8 @@ export interface LaunchInfo {
 /** A trial's end as its campaign hears of it. */
 export interface TrialReport {
   readonly outcome: TrialOutcome;
+  /** Whose trial it is; absent in reports of earlier versions. */
+  readonly launch?: string;
 }
 
 /** Objective values at rungs of running trials, from the system to the campaign's pruner. */
@@ -154,6 +156,8 @@ export type AttemptEnd =
 export interface CancelRequest {
   readonly kind: 'cancel' | 'prune';
   readonly reason: string;
+  /** Meant for a trial of this launch only; a later campaign of the same name has trials of the same names. */
+  readonly launch?: string;
 }
 
 export const attemptStartedSignal = defineSignal<[AttemptStarted]>('attemptStarted');
@@ -173,6 +177,8 @@ export interface SystemInput {
 
 export interface Submission {
   readonly campaign: string;
+  /** Absent in messages of earlier versions, here and below. */
+  readonly launch?: string;
   readonly number: number;
   readonly attempt: number;
   readonly params: Readonly<Record<string, ParameterValue>>;
@@ -184,6 +190,7 @@ export interface Submission {
 
 export interface StopRequest {
   readonly campaign: string;
+  readonly launch?: string;
   readonly number: number;
   readonly attempt: number;
   readonly reason: string;
@@ -191,6 +198,8 @@ export interface StopRequest {
 
 export const openLaunchSignal = defineSignal<[Launch]>('openLaunch');
 export const closeLaunchSignal = defineSignal<[{ readonly campaign: string }]>('closeLaunch');
+/** What a terminated campaign has left is ended, since one of the same name wants to begin. */
+export const abandonLaunchSignal = defineSignal<[{ readonly campaign: string }]>('abandonLaunch');
 export const submitTrialSignal = defineSignal<[Submission]>('submitTrial');
 export const stopTrialSignal = defineSignal<[StopRequest]>('stopTrial');
 /** A person has logged in (`holdfast login <system>`): parked work goes on. */

@@ -5,6 +5,7 @@ import type { SystemState } from '../src/domain/system-state.ts';
 import {
   attemptEndedSignal,
   attemptStartedSignal,
+  cancelTrialSignal,
   rungReportsSignal,
   type StopRequest,
   type SystemNotice,
@@ -45,6 +46,14 @@ export async function withdraw(state: SystemState, { campaign, number, attempt }
   if (state.attempts[key] === undefined && !patched('withdraw-unknown')) return;
   delete state.attempts[key];
   const handle = getExternalWorkflowHandle(trialWorkflowId(campaign, number));
+  await handle.signal(attemptEndedSignal, { kind: 'withdrawn', attempt }).catch(noteLostSignal);
+}
+
+/** A trial of an earlier campaign of the same name: its launch is closed, so nothing of it runs, and it is told to end. */
+export async function sendAway({ campaign, number, attempt, launch }: AttemptName & { readonly launch?: string }): Promise<void> {
+  const handle = getExternalWorkflowHandle(trialWorkflowId(campaign, number));
+  const request = { kind: 'cancel', reason: 'its campaign was terminated', ...(launch === undefined ? {} : { launch }) } as const;
+  await handle.signal(cancelTrialSignal, request).catch(noteLostSignal);
   await handle.signal(attemptEndedSignal, { kind: 'withdrawn', attempt }).catch(noteLostSignal);
 }
 

@@ -1,9 +1,10 @@
 import { CancellationScope, isCancellation, setCurrentDetails, setHandler } from '@temporalio/workflow';
 import { attemptKey, statusOf } from '../src/domain/system-events.ts';
-import type { SystemState } from '../src/domain/system-state.ts';
+import { isOfAnotherLaunch, type SystemState } from '../src/domain/system-state.ts';
 import { withMargin } from '../src/view/format.ts';
 import { systemDetails } from '../src/view/system.ts';
 import {
+  abandonLaunchSignal,
   closeLaunchSignal,
   type Launch,
   type LiveTrial,
@@ -17,7 +18,7 @@ import {
   submitTrialSignal,
   systemQuery,
 } from './messages.ts';
-import { forgetPilots, notifyCampaigns, withdraw } from './system-calls.ts';
+import { forgetPilots, notifyCampaigns, sendAway, withdraw } from './system-calls.ts';
 
 export type Inbox = ReturnType<typeof openInbox>;
 
@@ -75,12 +76,25 @@ export function openInbox(state: SystemState) {
     forgetPilots(state, campaign);
     for (const [key, attempt] of Object.entries(state.attempts)) if (attempt.campaign === campaign) delete state.attempts[key];
   });
+  setHandler(abandonLaunchSignal, ({ campaign }) => {
+    if (state.launches[campaign] === undefined || state.abandoned?.includes(campaign)) return;
+    state.abandoned = [...(state.abandoned ?? []), campaign];
+    inbox.lookAgain();
+  });
   setHandler(submitTrialSignal, (submission: Submission) => {
+    if (isOfAnotherLaunch(state, submission)) {
+      void inbox.post(sendAway(submission));
+      return;
+    }
     const key = attemptKey(submission);
     // A second submission of the same attempt is the trial asking again after a loss: what is known stays.
     state.attempts[key] ??= { ...submission, state: 'queued' };
   });
   setHandler(stopTrialSignal, (request: StopRequest) => {
+    if (isOfAnotherLaunch(state, request)) {
+      void inbox.post(sendAway(request));
+      return;
+    }
     const key = attemptKey(request);
     const known = state.attempts[key];
     if (known?.state === 'queued' && known.isAgain !== true) {

@@ -1,4 +1,4 @@
-import { CancellationScope, condition, getExternalWorkflowHandle, isCancellation, log } from '@temporalio/workflow';
+import { CancellationScope, condition, getExternalWorkflowHandle, isCancellation, log, patched } from '@temporalio/workflow';
 import { trialWorkflowId } from '../src/domain/ids.ts';
 import { noteLook } from '../src/domain/system-events.ts';
 import { livePilots, type SystemState } from '../src/domain/system-state.ts';
@@ -16,9 +16,15 @@ export async function lookLoop(desk: SystemDesk): Promise<void> {
   const { name, state, inbox } = desk;
   const { look } = lookAt(name);
   for (;;) {
-    await condition(() => inbox.isLeaving() || (desk.isLoggedIn() && hasSomethingToSee(state)));
+    await condition(() => inbox.isLeaving() || (desk.isLoggedIn() && (hasSomethingToSee(state) || isAbandoning(state))));
     if (inbox.isLeaving()) return;
     try {
+      if (isAbandoning(state) && patched('abandon-again')) {
+        await CancellationScope.nonCancellable(async () => {
+          for (const campaign of [...(state.abandoned ?? [])]) await abandon(desk, campaign);
+        });
+        continue;
+      }
       const request = {
         system: name,
         campaigns: Object.values(state.launches).map(({ campaign, localDirectory }) => ({ campaign, localDirectory })),
@@ -66,16 +72,32 @@ function hasSomethingToSee(state: SystemState): boolean {
   return isInFlight || livePilots(state).length > 0 || state.acks.length > 0;
 }
 
-/** A campaign that was terminated from outside leaves nothing running. */
+function isAbandoning(state: SystemState): boolean {
+  return (state.abandoned ?? []).length > 0;
+}
+
+/**
+ * A campaign that was terminated from outside leaves nothing running, and nothing that could be taken for a later campaign's of the same name.
+ * Until its launch is closed it stays among the abandoned: what fails on the way is done again.
+ */
 async function abandon({ name, state, inbox, effects }: SystemDesk, campaign: string): Promise<void> {
   log.warn('a campaign is gone: ending what runs of it', { campaign });
+  const launch = state.launches[campaign]?.launch;
+  const others = (state.abandoned ?? []).filter((other) => other !== campaign);
+  state.abandoned = [...others, campaign];
   delete state.launches[campaign];
   for (const attempt of Object.values(state.attempts)) {
     if (attempt.campaign !== campaign) continue;
     const handle = getExternalWorkflowHandle(trialWorkflowId(campaign, attempt.number));
-    await handle.signal(cancelTrialSignal, { kind: 'cancel', reason: 'its campaign was terminated' }).catch(noteLostSignal);
+    const request = { kind: 'cancel', reason: 'its campaign was terminated', ...(launch === undefined ? {} : { launch }) } as const;
+    await handle.signal(cancelTrialSignal, request).catch(noteLostSignal);
     void inbox.post(withdraw(state, attempt));
   }
+  // Histories of earlier versions send on the stops that were under way.
+  if (state.stops.some((stop) => stop.campaign === campaign) && patched('forget-stops'))
+    state.stops = state.stops.filter((stop) => stop.campaign !== campaign);
   await effects.closeLaunch({ system: name, campaign });
+  state.acks = state.acks.filter((ack) => ack.campaign !== campaign);
   forgetPilots(state, campaign);
+  state.abandoned = state.abandoned.filter((other) => other !== campaign);
 }

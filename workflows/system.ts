@@ -83,7 +83,12 @@ async function lifeLoop(state: SystemState, inbox: Inbox, watching: Cancellation
 }
 
 function hasWork(state: SystemState): boolean {
-  return Object.keys(state.launches).length > 0 || Object.keys(state.attempts).length > 0 || livePilots(state).length > 0;
+  return (
+    Object.keys(state.launches).length > 0 ||
+    (state.abandoned ?? []).length > 0 ||
+    Object.keys(state.attempts).length > 0 ||
+    livePilots(state).length > 0
+  );
 }
 
 function openDesk(name: string, state: SystemState, inbox: Inbox): SystemDesk {

@@ -101,7 +101,9 @@ export function openMailbox(trial: TrialInput): Mailbox {
       which < attempt && which >= (trial.firstAttempt ?? 1) && end.kind === 'record' && end.record.status === 'completed';
     if (isCurrent || isLateResult) ends.push(end);
   });
-  setHandler(cancelTrialSignal, (asked: CancelRequest) => ask(asked));
+  setHandler(cancelTrialSignal, (asked: CancelRequest) => {
+    if (asked.launch === undefined || asked.launch === trial.launch) ask(asked);
+  });
   setHandler(resubmitSignal, () => {
     mustResubmit = true;
   });
@@ -116,6 +118,7 @@ export function openMailbox(trial: TrialInput): Mailbox {
   const signalStop = (reason: string) =>
     getExternalWorkflowHandle(systemWorkflowId(trial.system)).signal(stopTrialSignal, {
       campaign: trial.campaign,
+      ...(trial.launch === undefined ? {} : { launch: trial.launch }),
       number: trial.number,
       attempt,
       reason,
@@ -213,6 +216,7 @@ function startDeadline(trial: TrialInput, onExpiry: () => void): CancellationSco
 export async function submit(trial: TrialInput, attempt: number, resumeFrom: number | undefined, isAgain = false): Promise<void> {
   const submission = {
     campaign: trial.campaign,
+    ...(trial.launch === undefined ? {} : { launch: trial.launch }),
     number: trial.number,
     attempt,
     params: trial.params,

@@ -94,7 +94,10 @@ async function finish(
   }
   const { files: _files, ...report } = outcome;
   try {
-    await getExternalWorkflowHandle(trial.campaign).signal(trialFinishedSignal, { outcome: report });
+    await getExternalWorkflowHandle(trial.campaign).signal(trialFinishedSignal, {
+      outcome: report,
+      ...(trial.launch === undefined ? {} : { launch: trial.launch }),
+    });
   } catch (error) {
     if (isCancellation(error)) throw error;
     log.warn('the campaign is gone; the outcome stays as the result of this workflow');

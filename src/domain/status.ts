@@ -116,6 +116,8 @@ export interface SystemStatus {
   readonly offered: number;
   readonly running: number;
   readonly campaigns: readonly { readonly campaign: string; readonly queued: number; readonly offered: number; readonly running: number }[];
+  /** Open launches by campaign, and those of campaigns that are gone, until they are closed. */
+  readonly launches: Readonly<Record<string, { readonly launch: string; readonly isAbandoned?: boolean }>>;
   readonly pilots: readonly (PilotSeen & { readonly campaign: string })[];
   /** Busy slot-seconds / allocated slot-seconds of all pilots seen. */
   readonly utilisation?: number;

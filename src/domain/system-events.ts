@@ -222,6 +222,14 @@ export function demandsOf(state: SystemState): CampaignDemand[] {
   });
 }
 
+function launchesOf(state: SystemState): SystemStatus['launches'] {
+  const open = Object.values(state.launches).map(({ campaign, launch }) => [campaign, { launch }] as const);
+  const abandoned = (state.abandoned ?? []).map(
+    (campaign) => [campaign, { launch: state.launches[campaign]?.launch ?? '', isAbandoned: true }] as const,
+  );
+  return Object.fromEntries([...open, ...abandoned]);
+}
+
 export function statusOf(state: SystemState): SystemStatus {
   const loads = loadsOf(state);
   const sum = (pick: (load: (typeof loads)[number]) => number) => loads.reduce((total, load) => total + pick(load), 0);
@@ -243,6 +251,7 @@ export function statusOf(state: SystemState): SystemStatus {
     offered: sum((load) => load.offered),
     running: sum((load) => load.running),
     campaigns: loads,
+    launches: launchesOf(state),
     pilots: Object.values(state.pilots),
     ...(allocated > 0 ? { utilisation: busy / allocated } : {}),
     notices: state.notices,

@@ -9,6 +9,8 @@ export interface SystemState {
   launches: Record<string, Launch>;
   /** By `<campaign>:<trial>.<attempt>`, in order of arrival. */
   attempts: Record<string, KnownAttempt>;
+  /** Campaigns that are gone and whose launch is being closed; absent in states of earlier versions. */
+  abandoned?: string[];
   stops: StopOrder[];
   pilots: Record<string, KnownPilot>;
   /** Pilots named so far, per campaign: names are never used twice. */
@@ -66,6 +68,16 @@ export interface StopOrder {
 
 export interface KnownPilot extends PilotSeen {
   readonly campaign: string;
+}
+
+/** Said by a trial of an earlier campaign that had the same name: it does not know yet that it is to end. */
+export function isOfAnotherLaunch(
+  state: SystemState,
+  { campaign, launch }: { readonly campaign: string; readonly launch?: string },
+): boolean {
+  if (launch === undefined) return false;
+  const current = state.launches[campaign]?.launch;
+  return current === undefined ? (state.abandoned ?? []).includes(campaign) : current !== launch;
 }
 
 export function newSystemState(name: string): SystemState {

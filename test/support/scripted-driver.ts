@@ -28,7 +28,7 @@ interface Running {
 export interface Script {
   readonly description?: Partial<SystemDescription>;
   /** Milliseconds a trial runs. */
-  readonly runMs?: number;
+  readonly runMs?: number | (() => number);
   /** The end of an attempt; default: completed with value x of its parameters, or 0.5. */
   readonly end?: (trial: string, attempt: number, params: Readonly<Record<string, unknown>>) => Partial<DoneRecord>;
   readonly startPilot?: (request: PilotRequest, call: number) => PilotStart | Error;
@@ -71,7 +71,7 @@ export function createScriptedDriver(name: string, script: Script = {}) {
   function advance(): void {
     for (const [pilot, state] of pilots) if (state.state === 'queued') pilots.set(pilot, { ...state, state: 'running' });
     for (const trial of running.values()) {
-      if (Date.now() - trial.since < (script.runMs ?? 20)) continue;
+      if (Date.now() - trial.since < (typeof script.runMs === 'function' ? script.runMs() : (script.runMs ?? 20))) continue;
       running.delete(trial.key);
       finish(trial, script.end?.(trial.trial, trial.attempt, trial.params) ?? {});
     }
@@ -198,6 +198,8 @@ export function createScriptedDriver(name: string, script: Script = {}) {
       script.before?.('close');
       seen.closed.push(campaign);
       for (const [key, trial] of running) if (trial.campaign === campaign) running.delete(key);
+      // Nobody looks into its folder any more.
+      for (const records of [done, collected]) for (const key of records.keys()) if (key.startsWith(`${campaign}:`)) records.delete(key);
       for (let i = ready.length - 1; i >= 0; i -= 1) if (ready[i]?.campaign === campaign) ready.splice(i, 1);
     },
   };
