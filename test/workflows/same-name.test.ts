@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { DoneRecord } from '../../src/domain/spool.ts';
 import type { CampaignResult } from '../../workflows/messages.ts';
-import { trialsQuery } from '../../workflows/messages.ts';
+import { trialQuery, trialsQuery } from '../../workflows/messages.ts';
 import { type Engine, eventually, startEngine } from '../support/engine.ts';
 import { createScriptedDriver } from '../support/scripted-driver.ts';
 import { specification } from '../support/specification.ts';
@@ -16,8 +16,8 @@ describe('a campaign of the same name as one that was terminated', () => {
   });
   afterEach(() => engine.close());
 
-  const start = (seed: number) =>
-    engine.start(specification({ budget: { trials: 8 }, concurrency: 4, sampler: { type: 'random', seed } }), 'twice');
+  const start = (seed: number, concurrency = 4) =>
+    engine.start(specification({ budget: { trials: 8 }, concurrency, sampler: { type: 'random', seed } }), 'twice');
 
   /** Every result belongs to the parameters that it stands beside. */
   async function expectItsOwnResults(): Promise<void> {
@@ -43,7 +43,7 @@ describe('a campaign of the same name as one that was terminated', () => {
     expect(system.running.size).toBe(0);
   });
 
-  it('puts its own trials in the place of those that wait for another attempt', async () => {
+  it('puts its own trials in the place of those that wait for another attempt, and sends away what such a one submits', async () => {
     let losses = 0;
     let isFirst = true;
     const end = () => {
@@ -51,14 +51,18 @@ describe('a campaign of the same name as one that was terminated', () => {
       losses += 1;
       return LOST;
     };
-    const system = createScriptedDriver('local', { runMs: 20, end });
+    const system = createScriptedDriver('local', { runMs: () => (isFirst ? 20 : 2_500), end });
     await engine.startWorker({ local: system.driver });
-    await start(1);
-    // Each is lost twice, and then waits ten seconds.
-    await eventually(() => losses === 8);
+    await start(1, 8);
+    // Each is lost twice, and then waits ten seconds. The second campaign has come to some of the eight by then.
+    await eventually(() => losses === 16);
     await engine.client.workflow.getHandle('twice').terminate('test');
     isFirst = false;
-    await start(2);
+    await start(2, 1);
+    const last = engine.client.workflow.getHandle('twice/trial-0008');
+    await eventually(async () => (await last.describe()).status.name !== 'RUNNING', 60, 'the end of the last trial of the first');
+    expect((await last.query(trialQuery)).outcome?.state).toBe('cancelled');
     await expectItsOwnResults();
+    expect(Object.keys(system.starts).filter((key) => key.endsWith('.3'))).toEqual([]);
   });
 });
