@@ -100,7 +100,7 @@ for (const seed of seeds)
         const base = { sampler: entrant.label, task: task.id, family: task.family, workers, seed, ...(entrant.isPeer ? {} : { code }) };
         const old = known.get(keyOf(base));
         if (old && old.regret.length >= entrant.evaluations) {
-          records.push({ ...old, regret: old.regret.slice(0, evaluations) });
+          records.push({ ...old, regret: old.regret.slice(0, evaluations), evaluated: old.regret.length });
           continue;
         }
         if (args.cached) continue;

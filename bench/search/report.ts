@@ -14,6 +14,12 @@ export interface RunRecord extends RunResult {
   readonly version?: string;
   /** Digest of our samplers' code; absent for a peer. */
   readonly code?: string;
+  /** Evaluations of the whole run, where the regret is that of its beginning. */
+  readonly evaluated?: number;
+}
+
+function evaluatedBy(record: RunRecord | undefined): number {
+  return record?.evaluated ?? record?.regret.length ?? 1;
 }
 
 interface ReportOptions {
@@ -85,7 +91,7 @@ export function report(records: readonly RunRecord[], { workersList, evaluations
           return `${cell.regret.toFixed(4)}${spread} | ${cell.rank.toFixed(2)}${rankSpread}`;
         });
         const duplicates = mean(chosen.map((m) => m.get(sampler)?.duplicates ?? 0));
-        const cpu = mean(chosen.map((m) => (m.get(sampler)?.cpuMs ?? 0) / (m.get(sampler)?.regret.length ?? 1)));
+        const cpu = mean(chosen.map((m) => (m.get(sampler)?.cpuMs ?? 0) / evaluatedBy(m.get(sampler))));
         lines.push(`| ${sampler} | ${row.join(' | ')} | ${duplicates.toFixed(1)} | ${cpu.toFixed(1)} |`);
       });
     }
