@@ -17,15 +17,15 @@ import type { ActivityDeps } from './deps.ts';
 /** How often a campaign asks whether its system is there. */
 const GUARD_INTERVAL_MS = 20_000;
 
+/** How often a campaign asks whether an earlier one of its name is gone. */
+const EARLIER_INTERVAL_MS = 1_000;
+
 interface EarlierQuestion {
   readonly system: string;
   readonly campaign: string;
   /** The one that the campaign is about to make. */
   readonly launch: string;
 }
-
-/** How often a campaign asks whether an earlier one of its name is gone. */
-const EARLIER_INTERVAL_MS = 1_000;
 
 /**
  * Starts a system's workflow if it does not run and tells it of a launch: one step, so two campaigns cannot start it twice. A system's life is
@@ -44,11 +44,11 @@ export function createEnsureSystem(deps: ActivityDeps) {
         staticSummary: `system ${system}`,
       },
     );
-    return (await look(handle.workflowId, handle.signaledRunId))?.life;
+    return (await findRun(handle.workflowId, handle.signaledRunId))?.life;
   }
 
   /** Undefined when there is no such workflow; a server that names no first run gives no life. */
-  async function look(workflowId: string, runId?: string): Promise<{ isRunning: boolean; life?: string } | undefined> {
+  async function findRun(workflowId: string, runId?: string): Promise<{ isRunning: boolean; life?: string } | undefined> {
     try {
       const { status, raw } = await Context.current().client.workflow.getHandle(workflowId, runId).describe();
       const life = raw.workflowExecutionInfo?.firstRunId;
@@ -66,7 +66,7 @@ export function createEnsureSystem(deps: ActivityDeps) {
      */
     async endEarlier({ system, campaign, launch }: EarlierQuestion): Promise<void> {
       const workflowId = systemWorkflowId(system);
-      if ((await look(workflowId))?.isRunning !== true) return;
+      if ((await findRun(workflowId))?.isRunning !== true) return;
       const handle = Context.current().client.workflow.getHandle(workflowId);
       const { launches, login } = await handle.query(systemQuery);
       const open = launches[campaign];
@@ -92,7 +92,7 @@ export function createEnsureSystem(deps: ActivityDeps) {
      * lost, whoever brought it back (a trial, another campaign). A BENIGN failure otherwise, so that it is asked again.
      */
     async guardSystem(input: { readonly system: string; readonly launch: Launch; readonly life?: string }): Promise<string | undefined> {
-      const now = await look(systemWorkflowId(input.system));
+      const now = await findRun(systemWorkflowId(input.system));
       const isSame = input.life === undefined || now?.life === undefined || now.life === input.life;
       if (now?.isRunning === true && isSame) {
         throw ApplicationFailure.create({

@@ -6,6 +6,11 @@ import type { TrialOutcome } from '../src/domain/trial.ts';
 import { trialQuery } from '../workflows/messages.ts';
 import { withHeartbeat } from './heartbeat.ts';
 
+interface TrialName {
+  readonly campaign: string;
+  readonly number: number;
+}
+
 export interface LostTrial {
   readonly number: number;
   readonly status: string;
@@ -34,7 +39,7 @@ export async function findLostTrials(input: { readonly campaign: string; readonl
 }
 
 /** Ends the workflow of a trial that an earlier campaign of the same name has left. Its launch is closed, so nothing of it runs. */
-export async function endForeignTrial({ campaign, number }: { readonly campaign: string; readonly number: number }): Promise<void> {
+export async function endForeignTrial({ campaign, number }: TrialName): Promise<void> {
   return withHeartbeat(async () => {
     try {
       await Context.current().client.workflow.getHandle(trialWorkflowId(campaign, number)).terminate('its campaign was terminated');
@@ -45,13 +50,7 @@ export async function endForeignTrial({ campaign, number }: { readonly campaign:
 }
 
 /** What a trial's workflow, running or ended, says of itself; undefined when there is none. */
-export async function viewTrial({
-  campaign,
-  number,
-}: {
-  readonly campaign: string;
-  readonly number: number;
-}): Promise<TrialView | undefined> {
+export async function viewTrial({ campaign, number }: TrialName): Promise<TrialView | undefined> {
   return withHeartbeat(async () => {
     try {
       return await Context.current().client.workflow.getHandle(trialWorkflowId(campaign, number)).query(trialQuery);

@@ -49,12 +49,17 @@ export async function withdraw(state: SystemState, { campaign, number, attempt }
   await handle.signal(attemptEndedSignal, { kind: 'withdrawn', attempt }).catch(noteLostSignal);
 }
 
-/** A trial of an earlier campaign of the same name: its launch is closed, so nothing of it runs, and it is told to end. */
-export async function sendAway({ campaign, number, attempt, launch }: AttemptName & { readonly launch?: string }): Promise<void> {
-  const handle = getExternalWorkflowHandle(trialWorkflowId(campaign, number));
+/** Tells a trial that its campaign was terminated. `launch`: whose trial is meant, where that is known. */
+export async function cancelOrphan({ campaign, number }: AttemptName, launch: string | undefined): Promise<void> {
   const request = { kind: 'cancel', reason: 'its campaign was terminated', ...(launch === undefined ? {} : { launch }) } as const;
-  await handle.signal(cancelTrialSignal, request).catch(noteLostSignal);
-  await handle.signal(attemptEndedSignal, { kind: 'withdrawn', attempt }).catch(noteLostSignal);
+  await getExternalWorkflowHandle(trialWorkflowId(campaign, number)).signal(cancelTrialSignal, request).catch(noteLostSignal);
+}
+
+/** A trial of an earlier campaign of the same name: its launch is closed, so nothing of it runs, and it is told to end. */
+export async function sendAway({ launch, ...attempt }: AttemptName & { readonly launch?: string }): Promise<void> {
+  await cancelOrphan(attempt, launch);
+  const handle = getExternalWorkflowHandle(trialWorkflowId(attempt.campaign, attempt.number));
+  await handle.signal(attemptEndedSignal, { kind: 'withdrawn', attempt: attempt.attempt }).catch(noteLostSignal);
 }
 
 type AttemptName = Pick<StopRequest, 'campaign' | 'number' | 'attempt'>;

@@ -1,12 +1,11 @@
-import { CancellationScope, condition, getExternalWorkflowHandle, isCancellation, log, patched } from '@temporalio/workflow';
-import { trialWorkflowId } from '../src/domain/ids.ts';
+import { CancellationScope, condition, isCancellation, log, patched } from '@temporalio/workflow';
 import { noteLook } from '../src/domain/system-events.ts';
 import { livePilots, type SystemState } from '../src/domain/system-state.ts';
 import { plural } from '../src/view/format.ts';
-import { cancelTrialSignal, type LiveTrial } from './messages.ts';
+import type { LiveTrial } from './messages.ts';
 import { lookAt } from './options.ts';
 import type { SystemDesk } from './system.ts';
-import { forgetPilots, noteLostSignal, tell, withdraw } from './system-calls.ts';
+import { cancelOrphan, forgetPilots, tell, withdraw } from './system-calls.ts';
 
 /** How often progress alone is news: each time a twentieth of the longest run has passed, within these seconds. It costs history. */
 const PROGRESS_SECONDS = { least: 5, most: 60 } as const;
@@ -19,7 +18,7 @@ export async function lookLoop(desk: SystemDesk): Promise<void> {
     await condition(() => inbox.isLeaving() || (desk.isLoggedIn() && (hasSomethingToSee(state) || isAbandoning(state))));
     if (inbox.isLeaving()) return;
     try {
-      if (isAbandoning(state) && patched('abandon-again')) {
+      if (isAbandoning(state)) {
         await CancellationScope.nonCancellable(async () => {
           for (const campaign of [...(state.abandoned ?? [])]) await abandon(desk, campaign);
         });
@@ -83,21 +82,20 @@ function isAbandoning(state: SystemState): boolean {
 async function abandon({ name, state, inbox, effects }: SystemDesk, campaign: string): Promise<void> {
   log.warn('a campaign is gone: ending what runs of it', { campaign });
   const launch = state.launches[campaign]?.launch;
-  const others = (state.abandoned ?? []).filter((other) => other !== campaign);
-  state.abandoned = [...others, campaign];
+  const others = () => (state.abandoned ?? []).filter((other) => other !== campaign);
+  // Histories of earlier versions tried once, and sent on the stops that were under way.
+  if (patched('abandon-again')) {
+    state.abandoned = [...others(), campaign];
+    state.stops = state.stops.filter((stop) => stop.campaign !== campaign);
+  }
   delete state.launches[campaign];
   for (const attempt of Object.values(state.attempts)) {
     if (attempt.campaign !== campaign) continue;
-    const handle = getExternalWorkflowHandle(trialWorkflowId(campaign, attempt.number));
-    const request = { kind: 'cancel', reason: 'its campaign was terminated', ...(launch === undefined ? {} : { launch }) } as const;
-    await handle.signal(cancelTrialSignal, request).catch(noteLostSignal);
+    await cancelOrphan(attempt, launch);
     void inbox.post(withdraw(state, attempt));
   }
-  // Histories of earlier versions send on the stops that were under way.
-  if (state.stops.some((stop) => stop.campaign === campaign) && patched('forget-stops'))
-    state.stops = state.stops.filter((stop) => stop.campaign !== campaign);
   await effects.closeLaunch({ system: name, campaign });
   state.acks = state.acks.filter((ack) => ack.campaign !== campaign);
   forgetPilots(state, campaign);
-  state.abandoned = state.abandoned.filter((other) => other !== campaign);
+  state.abandoned = others();
 }

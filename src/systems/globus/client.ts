@@ -42,7 +42,8 @@ export interface GlobusClient {
 export const SPOKEN_RELEASE = { python_version: '3.11.7', sdk_version: '4.19.0' } as const;
 /** Ids per batch_status call, as the SDK asks. */
 export const STATUS_BATCH = 128;
-const SUBMIT_SECONDS = 180;
+/** Until a submission's answer is given up: it waits for a cold user endpoint to start. */
+export const SUBMIT_SECONDS = 180;
 
 export function createGlobusClient(options: TransportOptions): GlobusClient {
   const ask = <T>(call: Call<T>): Promise<T> => request(options, call);

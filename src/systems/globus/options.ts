@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { GlobusSettings } from '../../spec/globus-settings.ts';
 import { DriverError } from '../driver.ts';
 import { AUTH_METHODS } from './authorizer.ts';
+import { SUBMIT_SECONDS } from './client.ts';
 import type { Environment } from './environment.ts';
 import type { RequestBudget } from './request-budget.ts';
 import type { Authorizer } from './transport.ts';
@@ -65,7 +66,7 @@ export interface DriverTimes {
 }
 
 export const DEFAULT_TIMES: DriverTimes = {
-  submit: 180,
+  submit: SUBMIT_SECONDS,
   settle: 5,
   stale: 120,
   heartbeat: 10,

@@ -17,7 +17,7 @@ export interface TransportOptions {
   readonly authorizer: Authorizer;
   readonly budget: RequestBudget;
   readonly timeoutSeconds: number;
-  /** For the answer to a submission; 180 when absent, since it waits for a cold user endpoint to start. */
+  /** For the answer to a submission; the client's SUBMIT_SECONDS when absent. */
   readonly submitSeconds?: number;
   /** A proxy on the way to baseUrl. */
   readonly proxy?: string;

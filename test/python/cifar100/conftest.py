@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +137,16 @@ class Training:
         assert self.end() == -signal.SIGKILL
 
 
+def kill_all(made: Iterable[Training]) -> None:
+    """Nothing that a test began outlives it."""
+    for training in made:
+        try:
+            os.kill(training.pid, signal.SIGKILL)
+            os.waitpid(training.pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            continue
+
+
 @pytest.fixture
 def start(data_root: Path, tmp_path: Path) -> Callable[..., Training]:
     """start('name', *flags, **environment) runs the small training on the small data, unless flags say otherwise."""
@@ -150,12 +160,7 @@ def start(data_root: Path, tmp_path: Path) -> Callable[..., Training]:
         return training
 
     yield begin
-    for training in made:
-        try:
-            os.kill(training.pid, signal.SIGKILL)
-            os.waitpid(training.pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            continue
+    kill_all(made)
 
 
 def numbers(value: Any) -> Any:

@@ -6,7 +6,6 @@ import importlib.util
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ import jsonschema
 import pytest
 import torch
 
-from conftest import PAYLOAD, SMALL, Training, numbers
+from conftest import PAYLOAD, SMALL, Training, kill_all, numbers
 from payload.checkpoints import BEST_MODEL, load_tensors
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -86,12 +85,7 @@ def start(tmp_path: Path) -> Callable[..., GpuTraining]:
         return made[-1]
 
     yield begin
-    for training in made:
-        try:
-            os.kill(training.pid, signal.SIGKILL)
-            os.waitpid(training.pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            continue
+    kill_all(made)
 
 
 def completed(training: GpuTraining) -> dict[str, Any]:
