@@ -187,6 +187,9 @@ describe('a campaign on PBS', () => {
   });
 
   it('tells of a job that a person deleted, and of what its agent left behind', async () => {
+    // PBS's own time between its two signals; the stand-in's two seconds are short for an agent on a busy machine.
+    await pbs.close();
+    await begin({ kill_delay: 10 });
     await driver.prepareLaunch(planOf(pbs, { command: ['sh', '{code}/train.sh', '60', '{x}'] }), () => undefined);
     await driver.send([{ kind: 'offer', campaign: 'camp-1', offer: offer('camp-1', 1, 0.5) }]);
     const start = await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
