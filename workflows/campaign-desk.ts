@@ -1,7 +1,8 @@
-import { CancellationScope, condition, log, sleep, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, condition, log, patched, sleep, workflowInfo } from '@temporalio/workflow';
 import type { CampaignSpec } from '../src/domain/campaign.ts';
-import { hopelessness, isOver, nextInstant, stopVerdictOf } from '../src/domain/campaign-policy.ts';
+import { isOver, nextInstant, stopVerdictOf } from '../src/domain/campaign-policy.ts';
 import { type CampaignState, outcomeChange } from '../src/domain/campaign-state.ts';
+import { failuresAlike, failuresCritical } from '../src/domain/first-failures.ts';
 import { pointKey, pointProblems } from '../src/domain/points.ts';
 import type { Point } from '../src/domain/space.ts';
 import { changeRow } from '../src/domain/table.ts';
@@ -124,14 +125,17 @@ export function openDesk(state: CampaignState) {
       await sleep(milliseconds, { summary: 'spacing between submissions' });
       desk.changed();
     },
-    /** Stop rules, exhaustion, hopelessness: may change the phase. */
+    /** Stop rules, first trials that all failed, exhaustion: may change the phase. */
     decide(): void {
       const spec = specOf(state);
       if (state.phase !== 'running' && state.phase !== 'paused') return;
       const verdict = stopVerdictOf(state, spec, Date.now());
       if (verdict !== undefined) desk.end(verdict.phase, verdict.sentence);
-      const sentence = hopelessness(state.table.rows);
-      if (sentence !== undefined) desk.end('stopping', sentence);
+      const critical = failuresCritical(state);
+      if (critical !== undefined) desk.end('stopping', critical);
+      // In a pause somebody is mending it. Campaigns of earlier versions went on to the end of their budget.
+      const alike = state.phase === 'running' ? failuresAlike(state) : undefined;
+      if (alike !== undefined && patched('failures-alike')) desk.end('stopping', alike);
       const isDry =
         state.isExhausted && state.enqueued.length + state.ahead.length + (state.again?.length ?? 0) + state.inFlight.size === 0;
       if (isDry) desk.end('draining', 'every point of the search space has been tried');

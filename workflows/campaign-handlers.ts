@@ -48,7 +48,10 @@ export function answerMessages(state: CampaignState, desk: Desk): void {
       return state.phase === 'paused' ? `paused; ${state.inFlight.size} in flight go on` : `not running (${state.phase}), nothing to pause`;
     },
     resume: () => {
-      if (state.phase === 'paused') state.phase = 'running';
+      if (state.phase === 'paused') {
+        state.phase = 'running';
+        state.judgedFrom = state.table.rows.length;
+      }
       state.isPauseAsked = false;
       desk.wakeUp();
       desk.changed();

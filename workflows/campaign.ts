@@ -95,10 +95,14 @@ async function finish(state: CampaignState, spec: CampaignSpec, desk: Desk): Pro
     elapsedSeconds: (Date.now() - state.startedAt) / 1000,
     summary,
     ...(best === undefined ? {} : { best }),
+    ...(end.lastWords === undefined ? {} : { lastWords: end.lastWords }),
     ...(state.launch === undefined ? {} : { resultsDirectory: state.launch.localDirectory }),
     ...(reportPath === undefined ? {} : { reportPath }),
   };
   if (end.status === 'cancelled') throw new CancelledFailure(end.reason, [result]);
-  if (end.status === 'failed') throw ApplicationFailure.nonRetryable(end.reason, 'NoTrialCompleted', result);
+  if (end.status === 'failed') {
+    const said = end.lastWords === undefined ? [] : [`Last lines of trial ${end.lastWords.number}:`, ...end.lastWords.lines];
+    throw ApplicationFailure.nonRetryable([end.reason, ...said].join('\n'), 'NoTrialCompleted', result);
+  }
   return result;
 }

@@ -9,6 +9,7 @@ import type {
   BestTrial,
   CampaignPhase,
   CampaignStatus,
+  LastWords,
   LiveTrial,
   LoginState,
   SystemStatus,
@@ -76,6 +77,8 @@ export interface CampaignResult {
   readonly top: readonly BestTrial[];
   readonly resultsDirectory?: string;
   readonly reportPath?: string;
+  /** Of a campaign in which no trial completed: what one of them said last. */
+  readonly lastWords?: LastWords;
   readonly elapsedSeconds: number;
   /** Markdown, the same as the last current details. */
   readonly summary: string;

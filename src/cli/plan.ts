@@ -1,5 +1,6 @@
 import { stringify } from 'yaml';
 import type { CampaignSpec } from '../domain/campaign.ts';
+import { alikeLimit } from '../domain/first-failures.ts';
 import type { Suggestion } from '../domain/trial.ts';
 import { llmOptions, targetsOf } from '../llm/options.ts';
 import { buildPrompt } from '../llm/prompt.ts';
@@ -94,7 +95,7 @@ function planText(file: string, spec: CampaignSpec, machine: MachinePlan, points
         ]),
     '',
     'limits and rules, defaults filled in:',
-    ...indented(stringify(restOf(spec)).trimEnd().split('\n')),
+    ...indented(stringify(restOf(spec, machine)).trimEnd().split('\n')),
   ].join('\n');
 }
 
@@ -114,8 +115,10 @@ const REST = [
 ] as const;
 const RENAMED: Readonly<Record<string, string>> = { wallSeconds: 'wall_time', spacingSeconds: 'spacing', isAdaptive: 'adaptive' };
 
-function restOf(spec: CampaignSpec): unknown {
-  return fileKeys(Object.fromEntries(REST.flatMap((key) => (spec[key] === undefined ? [] : [[key, spec[key]]]))));
+function restOf(spec: CampaignSpec, { trialsAtOnce }: MachinePlan): unknown {
+  const stop = { ...spec.stop, failuresAlike: spec.stop.failuresAlike ?? alikeLimit(spec.concurrency ?? trialsAtOnce) };
+  const whole: CampaignSpec = { ...spec, stop };
+  return fileKeys(Object.fromEntries(REST.flatMap((key) => (whole[key] === undefined ? [] : [[key, whole[key]]]))));
 }
 
 function fileKeys(value: unknown): unknown {

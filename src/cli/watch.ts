@@ -174,7 +174,7 @@ function lineView(io: CliIo, options: QuietOptions): View {
 function fromStatus(
   { status, message }: Extract<CampaignEnd, { kind: 'failed' }>,
   { counts, best, elapsedSeconds, stopReason, headline, resultsDirectory }: CampaignStatus,
-): Pick<CampaignResult, 'counts' | 'best' | 'elapsedSeconds' | 'stopReason' | 'resultsDirectory' | 'reportPath'> & {
+): Pick<CampaignResult, 'counts' | 'best' | 'elapsedSeconds' | 'stopReason' | 'resultsDirectory' | 'reportPath' | 'lastWords'> & {
   readonly status: string;
 } {
   return {
@@ -192,14 +192,19 @@ export function endText(campaign: string, end: CampaignEnd, status?: CampaignSta
   const result = end.result ?? (end.kind === 'failed' && status !== undefined ? fromStatus(end, status) : undefined);
   if (result === undefined) return `\n${campaign} ${end.kind === 'failed' ? `${end.status}: ${end.message}` : ''}\n`;
   const metric = status?.objectives[0]?.metric ?? 'objective';
-  const { best, counts } = result;
+  const { best, counts, lastWords } = result;
   const failed = counts.failed > 0 ? `, ${counts.failed} failed (see holdfast errors ${campaign})` : '';
   return [
     '',
     `${campaign} ${result.status} after ${duration(result.elapsedSeconds)}: ${result.stopReason}`,
     `${plural(counts.completed, 'trial')} completed${counts.pruned > 0 ? `, ${counts.pruned} pruned` : ''}${failed}`,
     ...(best === undefined
-      ? ['no trial has a result']
+      ? [
+          'no trial has a result',
+          ...(lastWords === undefined
+            ? []
+            : [`the last that trial ${lastWords.number} said:`, ...lastWords.lines.map((line) => `  ${line}`)]),
+        ]
       : [
           `best ${metric} ${measured(best.values[0] ?? Number.NaN)} in trial ${best.number}${syntheticMark(best)}:`,
           ...Object.entries(best.params).map(([name, value]) => `  ${name}: ${short(value)}`),

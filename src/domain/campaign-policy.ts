@@ -1,9 +1,9 @@
 import { shouldStop, trialsLeft } from '../search/stop-rules.ts';
 import type { CampaignSpec } from './campaign.ts';
 import { type CampaignState, countsOf } from './campaign-state.ts';
-import { FAILURE_TABLE } from './failures.ts';
 import { rampedConcurrency } from './ramp.ts';
-import { isFinal, type TrialRow } from './trial.ts';
+import type { LastWords } from './status.ts';
+import type { TrialRow } from './trial.ts';
 
 /** When a campaign starts, stops and ends: pure decisions over its state. */
 
@@ -64,28 +64,41 @@ export function nextInstant(state: CampaignState, now: number): number | undefin
   return instants.length === 0 ? undefined : Math.min(...instants);
 }
 
-/** Trials that must have ended in the same hopeless way before the campaign gives up. */
-const HOPELESS_TRIALS = 5;
-
-/** A sentence when every trial so far failed for a reason that no other point would mend (program missing, data unreadable). */
-export function hopelessness(rows: readonly TrialRow[]): string | undefined {
-  const ended = rows.filter((row) => isFinal(row.state));
-  if (ended.length < HOPELESS_TRIALS) return undefined;
-  const isHopeless = (row: TrialRow) => row.failure !== undefined && FAILURE_TABLE[row.failure.class].severity === 'critical';
-  if (!ended.every(isHopeless)) return undefined;
-  const last = ended.at(-1)?.failure;
-  return `all of the first ${ended.length} trials failed: ${last?.message ?? ''} ${last === undefined ? '' : FAILURE_TABLE[last.class].advice}`.trim();
+export interface CampaignOutcome {
+  readonly status: 'completed' | 'stopped' | 'cancelled' | 'failed';
+  readonly reason: string;
+  /** Of a campaign in which no trial completed: the last that one of them said. */
+  readonly lastWords?: LastWords;
 }
 
 /** How the campaign ended, for its result. */
-export function endOf(state: CampaignState): { status: 'completed' | 'stopped' | 'cancelled' | 'failed'; reason: string } {
+export function endOf(state: CampaignState): CampaignOutcome {
   const reason = state.stopReason ?? 'every trial of the budget has ended';
   const counts = countsOf(state.table.rows);
   if (state.phase === 'cancelling') return { status: 'cancelled', reason };
   if (counts.completed === 0 && counts.failed > 0) {
-    const failure = state.table.rows.find((row) => row.failure !== undefined)?.failure;
-    return { status: 'failed', reason: `No trial completed (${counts.failed} failed). ${failure?.message ?? ''} ${reason}`.trim() };
+    const row = state.table.rows.find(({ state, failure }) => state === 'failed' && failure !== undefined);
+    const message = row?.failure === undefined || isTold(row.failure.message, reason) ? '' : `${row.failure.message} `;
+    const lastWords = row === undefined ? undefined : lastWordsOf(row);
+    return {
+      status: 'failed',
+      reason: `No trial completed (${counts.failed} failed). ${message}${reason}`,
+      ...(lastWords === undefined ? {} : { lastWords }),
+    };
   }
   if (state.phase === 'stopping') return { status: 'stopped', reason };
   return { status: 'completed', reason };
+}
+
+/** Whether a reason holds a failure's message already, its last full stop aside. */
+function isTold(message: string, reason: string): boolean {
+  return reason.includes(message.replace(/[.\s]+$/, ''));
+}
+
+/** Lines of a failed trial's log that stand in the end of its campaign. */
+const MOST_LAST_LINES = 10;
+
+function lastWordsOf({ number, failure }: TrialRow): LastWords | undefined {
+  const lines = (failure?.evidence ?? '').split('\n').filter((line) => line.trim() !== '');
+  return lines.length === 0 ? undefined : { number, lines: lines.slice(-MOST_LAST_LINES) };
 }

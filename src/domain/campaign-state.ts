@@ -39,6 +39,8 @@ export interface CampaignState {
   isExhausted: boolean;
   /** With a spacing: nothing starts before this instant (milliseconds, workflow's clock). */
   nextStartAt?: number;
+  /** Rows before this one say nothing of the training as it is now: a person has resumed after a pause. */
+  judgedFrom?: number;
   /** Asked to pause before it could start. */
   isPauseAsked?: boolean;
   /** Pruner's memory: trial → highest rung at which it was let through (or ended). */

@@ -124,6 +124,8 @@ export interface StopRules {
   readonly patience?: number;
   readonly minDelta: number;
   readonly options?: Readonly<Record<string, unknown>>;
+  /** So many trials, the first of the campaign, that all failed with one class end it; 0: never. Absent: src/domain/first-failures.ts says how many. */
+  readonly failuresAlike?: number;
 }
 
 /** The guide's initial_batch_size and adaptive_scaling. */

@@ -7,6 +7,8 @@
  *   trial          per trial 1: the training itself failed and may be tried again
  *   none           a final answer: no retry (also: ended on purpose)
  *   free           not charged at all: the trial goes back with its checkpoint
+ *
+ * isOfPoint: another point of the search space may well do better (src/domain/first-failures.ts).
  */
 export type ErrorBudget = 'transport' | 'infrastructure' | 'trial' | 'none' | 'free';
 
@@ -30,6 +32,7 @@ export const FAILURE_TABLE = {
   resource_error: {
     budget: 'trial',
     severity: 'high',
+    isOfPoint: true,
     advice: 'Out of memory or no such device. Smaller batches or fewer trials per device help.',
   },
   configuration_error: {
@@ -52,9 +55,14 @@ export const FAILURE_TABLE = {
     severity: 'high',
     advice: 'The training was killed by a signal that we did not send (out of memory?).',
   },
-  timeout: { budget: 'none', severity: 'medium', advice: 'The trial reached its wall-clock limit (limits.trial_seconds).' },
+  timeout: {
+    budget: 'none',
+    severity: 'medium',
+    isOfPoint: true,
+    advice: 'The trial reached its wall-clock limit (limits.trial_seconds).',
+  },
   hang: { budget: 'trial', severity: 'medium', advice: 'The training stopped reporting for longer than the hang limit and was killed.' },
-  not_finite: { budget: 'none', severity: 'medium', advice: 'The objective is NaN or infinite: the training diverged.' },
+  not_finite: { budget: 'none', severity: 'medium', isOfPoint: true, advice: 'The objective is NaN or infinite: the training diverged.' },
   no_metric: {
     budget: 'none',
     severity: 'medium',
@@ -76,7 +84,10 @@ export const FAILURE_TABLE = {
   lost: { budget: 'infrastructure', severity: 'high', advice: 'The attempt vanished without a result.' },
   storage: { budget: 'infrastructure', severity: 'high', advice: 'No space or quota left on the system.' },
   cancelled: { budget: 'none', severity: 'low', advice: 'Cancelled on request.' },
-} as const satisfies Record<string, { budget: ErrorBudget; severity: 'low' | 'medium' | 'high' | 'critical'; advice: string }>;
+} as const satisfies Record<
+  string,
+  { budget: ErrorBudget; severity: 'low' | 'medium' | 'high' | 'critical'; isOfPoint?: true; advice: string }
+>;
 
 export type FailureClass = keyof typeof FAILURE_TABLE;
 

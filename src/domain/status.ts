@@ -31,6 +31,12 @@ export interface BestTrial {
   readonly synthetic?: true;
 }
 
+/** The last lines that a failed trial wrote to stderr. */
+export interface LastWords {
+  readonly number: number;
+  readonly lines: readonly string[];
+}
+
 export interface CampaignStatus {
   readonly campaign: string;
   readonly name: string;

@@ -164,6 +164,9 @@ export const campaignShape = {
       patience: positiveInteger().exactOptional().meta({ description: 'Finished trials in a row without an improvement' }),
       min_delta: number(z.number().nonnegative()).exactOptional().meta({ description: 'Least improvement that counts' }),
       target: number().exactOptional().meta({ description: 'The same as objective.target' }),
+      failures_alike: countFromZero()
+        .exactOptional()
+        .meta({ description: 'So many trials, the first, that all failed with one class end the campaign as failed; 0: never' }),
     })
     .optional(),
   concurrency: positiveInteger().optional().meta({ description: 'Trials in flight at most; absent: what the system takes' }),

@@ -106,10 +106,10 @@ export function admitObjectives(section: Sections['objective'], stop: Sections['
   return [{ ...first, target: stop.target }, ...objectives.slice(1)];
 }
 
-const STOP_KEYS = ['patience', 'min_delta', 'target'];
+const STOP_KEYS = ['patience', 'min_delta', 'target', 'failures_alike'];
 
 export function admitStop(section: Sections['stop'], objectives: readonly Objective[] | undefined, problems: Problem[]): StopRules {
-  const { patience, min_delta: minDelta, target: _, ...rest } = section ?? {};
+  const { patience, min_delta: minDelta, target: _, failures_alike: failuresAlike, ...rest } = section ?? {};
   const options = admitOptions(STOP_OPTIONS, rest, ['stop'], STOP_KEYS, problems);
   const { regret_bound: regretBound, ...ofPatience } = options;
   if (regretBound !== undefined && (objectives?.length ?? 1) > 1)
@@ -125,6 +125,7 @@ export function admitStop(section: Sections['stop'], objectives: readonly Object
   return {
     ...(patience === undefined ? {} : { patience }),
     minDelta: minDelta ?? 0,
+    ...(failuresAlike === undefined ? {} : { failuresAlike }),
     ...(Object.keys(options).length === 0 ? {} : { options }),
   };
 }

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { packageRoot } from '../../src/package-root.ts';
 import { type Engine, startEngine } from '../support/engine.ts';
 import { createScriptedDriver } from '../support/scripted-driver.ts';
+import { specification } from '../support/specification.ts';
 
 /**
  * Records golden histories: HOLDFAST_RECORD=<name> npx vitest run test/replay/record.test.ts. Recorded ones are never changed: a new version of the
@@ -50,6 +51,18 @@ describe.runIf(NAME !== undefined)('recording golden histories', () => {
     ] as const) {
       await keep(engine, workflowId, file);
     }
+    await engine.close();
+  });
+
+  it('keeps a campaign whose trials all fail alike', async () => {
+    const engine = await startEngine();
+    const error = { class: 'exit_code', message: 'The training command ended with exit code 1.' } as const;
+    const system = createScriptedDriver('local', { end: () => ({ status: 'failed', values: null, error }) });
+    await engine.startWorker({ local: system.driver });
+    const id = `golden-${NAME}-all-failed`;
+    const source = specification({ budget: { trials: 14 }, concurrency: 2, retries: { trial: 0 } });
+    await expect(engine.run(source, id)).rejects.toThrow();
+    await keep(engine, id, `${NAME}-campaign-all-failed`);
     await engine.close();
   });
 

@@ -721,6 +721,11 @@ export const WRONG_FILES: readonly WrongFile[] = [
     told: ['stop.rule: is "windowd", but must be one of best, windowed, plateau (c.yaml:13:27). Did you mean "windowed"?'],
   },
   {
+    title: 'a limit of failures below 0',
+    change: [['budget:', 'stop: {failures_alike: -1}\nbudget:']],
+    told: ['stop.failures_alike: is -1, but must be at least 0 (c.yaml:13:24).'],
+  },
+  {
     title: 'two data folders',
     change: [['training:', 'data: {dir: a}\ntraining:\n  data_dir: b']],
     told: ['training.data_dir: is "b", but data.dir is "a" (c.yaml:13:13). They mean the same: keep one.'],
