@@ -12,6 +12,7 @@ import { duration, instant, plural } from '../view/format.ts';
 import { tellingOrder } from '../view/parameters.ts';
 import { CliError, type Exit, withCode } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print, type QuietOptions, withClient } from './io.ts';
+import { lostScript } from './lost-script.ts';
 import { unreadParameters } from './unread-parameters.ts';
 import { watchCampaign } from './watch.ts';
 
@@ -31,7 +32,7 @@ export async function validate(file: string, options: CommonOptions, io: CliIo):
   }
 }
 
-/** What is no mistake and yet hardly meant: code that is not there, a parameter that it does not read, more trials at once than the endpoint's own file has workers for. */
+/** What is no mistake and yet hardly meant: code or a script that is not there, a parameter that it does not read, more trials at once than the endpoint's own file has workers for. */
 async function warningsOf(spec: CampaignSpec): Promise<string[]> {
   const { bundle } = spec.training;
   const missing =
@@ -40,7 +41,7 @@ async function warningsOf(spec: CampaignSpec): Promise<string[]> {
       : [
           `training.bundle: there is no folder ${bundle} here. The worker looks for it where it was started; without it the campaign fails at once.`,
         ];
-  return [...missing, ...(await unreadParameters(spec)), ...(await endpointWarnings(spec))];
+  return [...missing, ...(await lostScript(spec)), ...(await unreadParameters(spec)), ...(await endpointWarnings(spec))];
 }
 
 async function endpointWarnings(spec: CampaignSpec): Promise<string[]> {
