@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Logger } from 'pino';
+import { makeFolderSync } from './make-folder.ts';
 import { cacheFolder } from './package-root.ts';
 import { loadDrivers } from './systems/load-drivers.ts';
 import { answers, type DevServer, startDevServer } from './temporal/dev-server.ts';
@@ -56,7 +57,7 @@ export async function startDev(options: DevOptions): Promise<Dev | undefined> {
 
 async function start(options: DevOptions): Promise<Dev> {
   const folder = path.resolve(options.folder ?? path.join(cacheFolder(), 'dev'));
-  mkdirSync(folder, { recursive: true });
+  makeFolderSync(folder);
   const noteFile = path.join(folder, 'server.json');
   const joined = await joinServer(noteFile, options.signal);
   const server = joined ?? (await ownServer(folder, noteFile, options));

@@ -15,6 +15,7 @@ import { plural } from '../view/format.ts';
 import { pointOf } from './change-commands.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print } from './io.ts';
+import { writingTo } from './output-place.ts';
 import { scriptPython } from './payload-script.ts';
 import { readCampaigns } from './read-campaign.ts';
 
@@ -66,7 +67,7 @@ export async function adopt(sources: readonly string[], options: AdoptOptions, i
       ? chosen.map((entry) => `${JSON.stringify(entry)}\n`).join('')
       : stringify({ enqueue: chosen.map(({ params }) => params) });
   if (options.out === '-') io.output.write(content);
-  else await writeAtomically(options.out, content);
+  else await writingTo('--out', options.out, () => writeAtomically(options.out, content));
   const next = options.points === undefined ? `warm_start: ${options.out}` : 'the list `enqueue` of that file';
   const text = [
     `${plural(chosen.length, options.points === undefined ? 'result' : 'point')} of ${plural(trials.length, 'trial')} written to ${options.out}. Put into ${options.into}: ${next}`,

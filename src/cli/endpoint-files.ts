@@ -1,5 +1,6 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../make-folder.ts';
 import { packageRoot } from '../package-root.ts';
 import { DriverError } from '../systems/driver.ts';
 import { askEndpointProgram } from '../systems/globus/endpoint-command.ts';
@@ -10,6 +11,7 @@ import { concurrencyWarning, type EndpointSettings, workersOf } from '../systems
 import { readEndpointSettings } from '../systems/globus/read-endpoint-settings.ts';
 import { type EndpointIo, knownEndpoint } from './endpoint-io.ts';
 import { CliError } from './exit-codes.ts';
+import { writingTo } from './output-place.ts';
 
 export const DEFAULT_ENDPOINT_FILE = 'config/globus_endpoint.yaml';
 
@@ -69,9 +71,13 @@ export async function initEndpoint(name: string, options: { readonly config: str
 /** `holdfast endpoint render`: the three files, to a folder or to the terminal. */
 export async function renderEndpoint(options: { readonly config: string; readonly out?: string }, io: EndpointIo): Promise<EndpointFiles> {
   const files = renderEndpointFiles(await settingsOf(options.config));
-  if (options.out !== undefined) await mkdir(options.out, { recursive: true });
+  const { out } = options;
+  if (out !== undefined)
+    await writingTo('--out', out, async () => {
+      await makeFolder(out);
+      for (const [file, text] of Object.entries(files)) await writeFile(join(out, file), text);
+    });
   for (const [file, text] of Object.entries(files)) {
-    if (options.out !== undefined) await writeFile(join(options.out, file), text);
     io.write(options.out === undefined ? `# ${file}\n${text}\n` : `${join(options.out, file)}\n`);
   }
   return files;

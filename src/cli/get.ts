@@ -1,10 +1,12 @@
-import { copyFile, mkdir, readdir, stat } from 'node:fs/promises';
+import { copyFile, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { FileReference } from '../domain/trial.ts';
+import { makeFolder } from '../make-folder.ts';
 import { columns } from '../view/format.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
 import { printFile } from './log-files.ts';
+import { writingTo } from './output-place.ts';
 import { sizeText } from './size-text.ts';
 import { systemShell } from './system-shell.ts';
 import { type TrialFile, trialFile } from './trial-commands.ts';
@@ -64,8 +66,11 @@ export function get(words: readonly string[], options: GetOptions, io: CliIo): P
       await printFile(source, io);
       return 'ok';
     }
-    const target = await targetOf(options.out, path.basename(inside));
-    if (path.resolve(target) !== path.resolve(source)) await copyFile(source, target);
+    const target = await writingTo('--out', options.out ?? path.basename(inside), async () => {
+      const place = await targetOf(options.out, path.basename(inside));
+      if (path.resolve(place) !== path.resolve(source)) await copyFile(source, place);
+      return place;
+    });
     const { size } = await stat(target);
     print(
       io,
@@ -114,7 +119,7 @@ async function targetOf(out: string | undefined, name: string): Promise<string> 
   if (out === undefined) return name;
   const isFolder = out.endsWith('/') || (await stat(out).catch(() => undefined))?.isDirectory() === true;
   const target = isFolder ? path.join(out, name) : out;
-  await mkdir(path.dirname(target), { recursive: true });
+  await makeFolder(path.dirname(target));
   return target;
 }
 

@@ -63,6 +63,6 @@ function answersOf(options: InitOptions): PresetAnswers {
 function whyNot(file: string, error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code;
   if (code === 'EEXIST') return `${file} is there already and was kept. Choose another name, or --force to replace it.`;
-  if (code === 'ENOENT') return `The folder of ${file} does not exist. Make it first.`;
+  if (code === 'ENOENT' && !existsSync(path.dirname(file))) return `The folder of ${file} does not exist. Make it first.`;
   return `${file} cannot be written (${code ?? String(error)}).`;
 }

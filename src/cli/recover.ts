@@ -16,6 +16,7 @@ import { recoverTable } from '../systems/pbs/recover-table.ts';
 import { plural } from '../view/format.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print } from './io.ts';
+import { writingTo } from './output-place.ts';
 
 /**
  * `holdfast recover --from SYSTEM:FOLDER [--out FOLDER]`: a campaign's table and report from its launch folder alone, with an empty Temporal
@@ -30,7 +31,7 @@ export async function recover(options: CommonOptions & { readonly from: string; 
     const found = await readLaunchFolder(shell, folder);
     const input = reportInput(found, folder);
     const out = resolve(options.out ?? `recovered-${found.launch.launch}`);
-    const paths = found.spec === undefined ? await writeTables(out, input) : await writeReport(out, input);
+    const paths = await writingTo('--out', out, async () => (found.spec === undefined ? writeTables(out, input) : writeReport(out, input)));
     const counts = input.rows.filter((row) => row.state === 'completed').length;
     print(
       io,

@@ -9,6 +9,7 @@ import { plural } from '../view/format.ts';
 import { findCampaign } from './campaigns.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
+import { writingTo } from './output-place.ts';
 
 /** `holdfast report [CAMPAIGN] [--out FOLDER]`: tables, summary and page, made again from Temporal's history. */
 export function report(name: string | undefined, options: CommonOptions & { readonly out?: string }, io: CliIo): Promise<Exit> {
@@ -18,7 +19,9 @@ export function report(name: string | undefined, options: CommonOptions & { read
     const folder = options.out ?? input.launch?.localDirectory;
     if (folder === undefined)
       throw new CliError('failed', 'HF-NOT-PREPARED', `${campaign} has no results folder yet. Name one with --out FOLDER.`);
-    const paths = await writeReport(folder, input);
+    const paths = await (options.out === undefined
+      ? writeReport(folder, input)
+      : writingTo('--out', folder, () => writeReport(folder, input)));
     print(
       io,
       options,
@@ -59,9 +62,9 @@ export function exportTrials(
   return withClient<Exit>(async (client) => {
     const campaign = await findCampaign(client, name);
     const input = await readHistory(client, campaign);
-    for (const { file, render } of wanted) {
+    for (const { format, file, render } of wanted) {
       if (file === '-') io.output.write(render(input));
-      else await writeAtomically(file, render(input));
+      else await writingTo(`--${format}`, file, () => writeAtomically(file, render(input)));
     }
     const files = wanted.filter(({ file }) => file !== '-');
     if (files.length > 0)

@@ -2,11 +2,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import pino, { type Logger, type LoggerOptions } from 'pino';
 import { startDev } from '../dev.ts';
+import { makeFolder } from '../make-folder.ts';
 import { cacheFolder } from '../package-root.ts';
 import { loadDrivers } from '../systems/load-drivers.ts';
 import { startWorkers } from '../worker.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, onInterrupt, print, progressOf, type QuietOptions } from './io.ts';
+import { writingTo } from './output-place.ts';
 
 export interface WorkerOptions extends QuietOptions {
   readonly systems: readonly string[];
@@ -59,6 +61,8 @@ export async function worker(options: WorkerOptions, io: CliIo): Promise<Exit> {
 
 /** `holdfast dev`: Temporal's dev server on a file and a worker, for one person on one computer. Ctrl-C stops both; campaigns go on at the next start. */
 export async function dev(options: DevCommandOptions, io: CliIo): Promise<Exit> {
+  const { folder } = options;
+  if (folder !== undefined) await writingTo('--folder', folder, () => makeFolder(path.resolve(folder)));
   const logger = loggerFor(options, io);
   const started = await startDev({
     systems: options.systems,

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { open, readFile, rename } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import { makeFolder } from '../make-folder.ts';
 import { DriverError } from '../systems/driver.ts';
 import { type Environment, globusEnvironment } from '../systems/globus/environment.ts';
 import { refresh } from '../systems/globus/oauth.ts';
@@ -100,7 +101,7 @@ async function load(file: string): Promise<TokenFile | undefined> {
 }
 
 async function save(file: string, content: TokenFile): Promise<void> {
-  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  await makeFolder(path.dirname(file), 0o700);
   const temporary = `${file}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
   const handle = await open(temporary, 'wx', 0o600);
   try {

@@ -1,5 +1,6 @@
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { makeFolder } from '../make-folder.ts';
 
 /** A report that could not be written, in words a person can act on. */
 export class ReportError extends Error {
@@ -20,6 +21,7 @@ const ADVICE: Readonly<Record<string, readonly [code: string, what: string]>> = 
     'cannot be a folder: a file has this name or one of its parents’. Move that file or choose another folder',
   ],
   EEXIST: ['HF-REPORT-NOT-A-FOLDER', 'cannot be a folder: a file has this name. Move that file or choose another folder'],
+  ENOTSUP: ['HF-REPORT-NOT-WRITABLE', 'lies where no folder can be made. Choose another working_dirs.local_base'],
   ENOSPC: ['HF-REPORT-FULL', 'is on a full file system. Free space, then run `holdfast report` to make the report again'],
   EDQUOT: ['HF-REPORT-FULL', 'is over its quota. Free space or files, then run `holdfast report` to make the report again'],
 };
@@ -31,7 +33,7 @@ const ADVICE: Readonly<Record<string, readonly [code: string, what: string]>> = 
 export async function writeAtomically(path: string, text: string): Promise<void> {
   const temporary = join(dirname(path), `.${process.pid}-${Math.random().toString(36).slice(2)}.tmp`);
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     const file = await open(temporary, 'wx');
     try {
       await file.writeFile(text);

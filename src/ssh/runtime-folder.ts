@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, lstatSync, mkdirSync } from 'node:fs';
+import { chmodSync, lstatSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
+import { makeFolderSync } from '../make-folder.ts';
 import { sshError } from './errors.ts';
 
 /** Linux takes 107 characters for a socket's path; OpenSSH appends 17 while it makes one. */
@@ -13,7 +14,7 @@ const MAX_SOCKET_PATH = 107 - 17;
  */
 export function runtimeFolder(env: NodeJS.ProcessEnv = process.env): string {
   const folder = env.HOLDFAST_RUNTIME_DIR ?? join(env.HOME ?? homedir(), '.holdfast', 'run', hostname());
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolderSync(folder, 0o700);
   const found = lstatSync(folder);
   if (!found.isDirectory() || found.uid !== process.getuid?.())
     throw sshError('HF-SSH-CONFIG', `${folder} is not a folder of your own. Set HOLDFAST_RUNTIME_DIR to one that is.`);

@@ -1,5 +1,6 @@
-import { mkdir, rename, rm, stat, truncate } from 'node:fs/promises';
+import { rename, rm, stat, truncate } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { makeFolder } from '../make-folder.ts';
 import type { DriverError } from '../systems/driver.ts';
 import type { FileCopy } from './carrier.ts';
 import { sshError } from './errors.ts';
@@ -128,7 +129,7 @@ export async function downloadFile(via: Get, remoteFile: string, localFile: stri
         'HF-SSH-TOO-LARGE',
         `${remoteFile} has ${sizeBytes} bytes (at most ${options.maxBytes} are fetched). Copy it with Globus or scp if you need it.`,
       );
-    await mkdir(dirname(localFile), { recursive: true });
+    await makeFolder(dirname(localFile));
     if (await isWhole(localFile, sizeBytes, sha256)) return;
     const part = `${localFile}.${sha256.slice(0, 16)}.part`;
     const offset = await usablePart(part, sizeBytes);

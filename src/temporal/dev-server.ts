@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, openSync } from 'node:fs';
+import { openSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { Connection } from '@temporalio/client';
+import { makeFolderSync } from '../make-folder.ts';
 import { searchAttributeFlags } from './search-attributes.ts';
 
 export interface DevServerOptions {
@@ -46,7 +47,7 @@ const DYNAMIC_CONFIG = ['history.transferProcessorMaxPollRPS=1000', 'history.tim
  * and still survive the death of the process; only a power cut may lose the last moments. Leaves no process behind when it throws.
  */
 export async function startDevServer(options: DevServerOptions): Promise<DevServer> {
-  mkdirSync(path.dirname(options.dbFile), { recursive: true });
+  makeFolderSync(path.dirname(options.dbFile));
   if (options.mustHavePort) await untilFree(options.port ?? 0);
   const [port, uiPort, httpPort, metricsPort] = await freePorts([options.port ?? 0, options.uiPort ?? 0, 0, 0]);
   const log = openSync(options.logFile, 'a');

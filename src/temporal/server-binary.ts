@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
-import { accessSync, constants, copyFileSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { accessSync, constants, copyFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { makeFolderSync } from '../make-folder.ts';
 import { cacheFolder } from '../package-root.ts';
 
 const run = promisify(execFile);
@@ -39,7 +40,7 @@ export async function findTemporalBinary(
   const found = [...onPath, cached].find(isExecutable);
   if (found !== undefined) return found;
 
-  mkdirSync(path.dirname(cached), { recursive: true });
+  makeFolderSync(path.dirname(cached));
   const tried = ['not on PATH'];
   for (const [name, get] of [
     ['download', downloadBySdk],
@@ -70,7 +71,7 @@ async function downloadBySdk(target: string): Promise<void> {
   const { TestWorkflowEnvironment } = await import('@temporalio/testing');
   const folder = path.join(path.dirname(target), 'download');
   rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
+  makeFolderSync(folder);
   try {
     const started = TestWorkflowEnvironment.createLocal({ server: { executable: { type: 'cached-download', downloadDir: folder } } });
     const environment = await Promise.race([started, rejectAfter(DOWNLOAD_TIMEOUT_MS)]);

@@ -140,6 +140,15 @@ describe('a campaign from the command line', () => {
     expect(lines[1].curve).toHaveLength(4);
     expect((await cli('export', 'plain-1', '--csv', '-')).out.trimEnd().split('\r\n')).toHaveLength(7);
     expect((await cli('export', 'plain-1')).exit).toBe(2);
+    for (const [words, option, place] of [
+      [['report', 'plain-1', '-o'], '--out', '/proc/none'],
+      [['report', 'plain-1', '--out'], '--out', '/proc/none/here'],
+      [['export', 'plain-1', '--csv'], '--csv', '/proc/none/trials.csv'],
+      [['get', 'plain-1', '2', 'results.json', '-o'], '--out', '/proc/none/'],
+    ] as const) {
+      const err = `${option} ${place} cannot be written: nothing can be made there. Name another place. [HF-OUT]\n`;
+      expect(await cli(...words, place)).toMatchObject({ exit: 2, err });
+    }
     const asked = await cliJson<{ parameters: object[] }>('importance', 'plain-1');
     expect(asked.parameters).toMatchObject([{ name: 'x', share: 1 }]);
     expect(await cliJson('importance', out)).toEqual(asked);

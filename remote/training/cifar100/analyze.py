@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reads every result under a folder and says what came out. `holdfast analyze <dir>` runs this file.
 
-Exit codes: 0 results were read; 1 there are none, or the folder is missing. Standard library only, but for --data.
+Exit codes: 0 results were read; 1 there are none, or the folder is missing; 2 the file of --out cannot be written. Standard library only, but for --data.
 """
 
 from __future__ import annotations
@@ -73,7 +73,11 @@ def main(arguments: list[str]) -> int:
     if options.data:
         summary["dataset"] = dataset_info(options.data)
     if options.out:
-        write_json(options.out, summary)
+        try:
+            write_json(options.out, summary)
+        except OSError as error:
+            print(f"error: --out {options.out} cannot be written: {error.strerror}. Name another place.", file=sys.stderr)
+            return 2
     print(json.dumps(finite(summary), allow_nan=False) if options.json else as_text(summary))
     if summary["trials"] == 0:
         print(f"error: no results.json lies under {options.dir}.", file=sys.stderr)

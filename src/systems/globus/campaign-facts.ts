@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { DoneRecord, OfferRecord } from '../../domain/spool.ts';
+import { makeFolder } from '../../make-folder.ts';
 import { DriverError } from '../driver.ts';
 import { AUTH_METHODS } from './authorizer.ts';
 
@@ -96,7 +97,7 @@ export function factsStore(directory: string): FactsStore {
   let tail: Promise<unknown> = Promise.resolve();
 
   async function write(campaign: string, text: string): Promise<void> {
-    await mkdir(directory, { recursive: true });
+    await makeFolder(directory);
     const temporary = `${path(campaign)}.${process.pid}.${randomBytes(3).toString('hex')}.tmp`;
     const file = await open(temporary, 'w', 0o600);
     try {

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { inflateSync } from 'node:zlib';
 import type { DoneRecord } from '../../domain/spool.ts';
+import { makeFolder } from '../../make-folder.ts';
 import { DriverError } from '../driver.ts';
 import { fetchAnswer } from './answers.ts';
 import { type ControlOptions, control, type TaskTarget } from './control-tasks.ts';
@@ -45,7 +46,7 @@ async function fetchFile(
   options: ControlOptions,
 ): Promise<void> {
   const part = `${path}.part`;
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   // A part of an earlier call is whole up to its last piece.
   const have = await stat(part).then(
     (found) => Math.floor(Math.min(found.size, size) / PIECE_BYTES) * PIECE_BYTES,

@@ -1,6 +1,7 @@
-import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { makeFolder } from '../../make-folder.ts';
 import { localProgram, type RunProgram } from './endpoint-command.ts';
 import { type Environment, globusEnvironment } from './environment.ts';
 
@@ -56,7 +57,7 @@ export function localMachine(env: Environment = process.env): EndpointMachine {
     },
     async writeFiles(folder, files) {
       const into = folder ?? (await mkdtemp(join(tmpdir(), 'holdfast-endpoint-')));
-      await mkdir(into, { recursive: true });
+      await makeFolder(into);
       for (const [file, text] of Object.entries(files)) await writeFile(join(into, file), text, { mode: 0o600 });
       return into;
     },

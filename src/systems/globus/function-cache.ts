@@ -1,6 +1,7 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { makeFolder } from '../../make-folder.ts';
 import type { GlobusClient } from './client.ts';
 import { remoteFunction } from './remote-function.ts';
 
@@ -34,7 +35,7 @@ export function functionCache(
     if (found !== undefined && found !== rejected) return found;
     const id = await client.registerFunction(name, source, `Holdfast trial runner ${sha256.slice(0, 12)}`);
     known = { ...(await load()), [key]: id };
-    await mkdir(directory, { recursive: true });
+    await makeFolder(directory);
     await writeFile(path, `${JSON.stringify(known, null, 2)}\n`, { mode: 0o600 });
     return id;
   }

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { mkdir, readFile, stat, utimes } from 'node:fs/promises';
+import { readFile, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { makeFolder } from '../../make-folder.ts';
 import { DriverError } from '../driver.ts';
 import { writeJsonDurably } from '../spool/durable-write.ts';
 
@@ -27,7 +28,7 @@ export async function holdState(directory: string): Promise<void> {
       `system state ${directory} is held by another worker (pid ${other.pid} on ${other.host}). Stop it, or leave this system out of --systems; it is tried again.`,
     );
   }
-  await mkdir(directory, { recursive: true });
+  await makeFolder(directory);
   await writeJsonDurably(path, mine);
   setInterval(() => {
     const now = new Date();

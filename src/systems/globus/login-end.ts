@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { makeFolder } from '../../make-folder.ts';
 import { writeJsonDurably } from '../spool/durable-write.ts';
 import { type AuthMethod, resolveLogin } from './authorizer.ts';
 import { type Environment, type GlobusEnvironment, globusEnvironment } from './environment.ts';
@@ -35,7 +36,7 @@ export async function noteLogin(
   isExact: boolean,
 ): Promise<void> {
   const path = fileOf(environment);
-  await mkdir(environment.userDirectory, { recursive: true, mode: 0o700 });
+  await makeFolder(environment.userDirectory, 0o700);
   await writeJsonDurably(path, { ...(await load(path)), [namespace]: { print: printOf(record), made_at: madeAt, is_exact: isExact } });
 }
 

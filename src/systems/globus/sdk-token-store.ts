@@ -1,5 +1,6 @@
-import { chmod, mkdir, open as openFile, stat } from 'node:fs/promises';
+import { chmod, open as openFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { makeFolder } from '../../make-folder.ts';
 import { refuseOpenToOthers, type TokenRecord, type TokenStore, tokenRecord } from './token-store.ts';
 
 /** The part of node:sqlite that we use; the module exists from Node 22.5 on. */
@@ -50,7 +51,7 @@ export async function openSdkStore(path: string): Promise<TokenStore | undefined
       return row === undefined ? undefined : parse(row.json);
     },
     write: async (namespace, records) => {
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      await makeFolder(dirname(path), 0o700);
       // Made by us, so that no token ever lies in a file that others can read; SQLite would make it with the user's umask.
       await (await openFile(path, 'a', 0o600)).close();
       await chmod(path, 0o600);

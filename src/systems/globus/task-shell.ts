@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { inflateSync } from 'node:zlib';
+import { makeFolder } from '../../make-folder.ts';
 import type { LoginState, RemoteAnswer, RemoteCommand, RemoteShell } from '../../ssh/transport.ts';
 import { DriverError } from '../driver.ts';
 import { describeAnswer, fetchAnswer, putAnswer, shellAnswer } from './answers.ts';
@@ -135,7 +136,7 @@ export function createTaskShell(target: TaskTarget, options: TaskShellOptions): 
           `file ${remoteFile} does not have the sha256 it should have. It is fetched again.`,
         );
       }
-      await mkdir(dirname(localFile), { recursive: true });
+      await makeFolder(dirname(localFile));
       await writeFile(`${localFile}.part`, content);
       await rename(`${localFile}.part`, localFile);
     },

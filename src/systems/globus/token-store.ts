@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { chmod, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { makeFolder } from '../../make-folder.ts';
 import { DriverError } from '../driver.ts';
 import type { GlobusEnvironment } from './environment.ts';
 import { sleep } from './request-budget.ts';
@@ -77,7 +78,7 @@ export function fileTokenStore(path: string): TokenStore {
   }
 
   async function save(content: z.infer<typeof tokenFile>): Promise<void> {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await makeFolder(dirname(path), 0o700);
     const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
     const file = await open(temporary, 'wx', 0o600);
     try {
@@ -121,7 +122,7 @@ const STALE_LOCK_MS = 60_000;
 /** Runs `work` while holding `<path>.lock`, so that of many processes one refreshes the token (R12). Throws DriverError transport after 90 s. */
 export async function withLock<T>(path: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   const lock = `${path}.lock`;
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await makeFolder(dirname(path), 0o700);
   for (let waited = 0; ; waited += 100) {
     try {
       await (await open(lock, 'wx', 0o600)).close();

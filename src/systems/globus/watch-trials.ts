@@ -1,9 +1,10 @@
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
 import { inflateSync } from 'node:zlib';
 import { isFailureClass } from '../../domain/failures.ts';
 import { attemptName } from '../../domain/ids.ts';
 import type { BusySlot, DoneRecord } from '../../domain/spool.ts';
+import { makeFolder } from '../../make-folder.ts';
 import { type Seen, type TrialAnswer, trialAnswer } from './answers.ts';
 import type { AttemptFacts, CampaignFacts } from './campaign-facts.ts';
 import { type TaskEnd, taskEnd } from './control-tasks.ts';
@@ -209,7 +210,7 @@ export function localPath(localDirectory: string, record: DoneRecord, path: stri
 }
 
 export async function replaceFile(path: string, content: Buffer): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   await writeFile(`${path}.part`, content);
   await rename(`${path}.part`, path);
 }

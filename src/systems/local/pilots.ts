@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { makeFolder } from '../../make-folder.ts';
 import type { PilotRequest, PilotStart } from '../driver.ts';
 import { errorCode, isMissing, isThere, writeJsonDurably } from '../spool/durable-write.ts';
 import { readPilot } from '../spool/heartbeats.ts';
@@ -24,7 +25,7 @@ const AGENT_HEARTBEAT = '0.5';
  */
 export async function startAgent(settings: LocalSettings, launch: RegisteredLaunch, request: PilotRequest): Promise<PilotStart> {
   const folder = pilotFolder(launch.directory, request.pilot);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const found = await nativeId(folder);
   if (found !== undefined) return { kind: 'started', nativeId: found };
 

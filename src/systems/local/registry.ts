@@ -1,6 +1,7 @@
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { makeFolder } from '../../make-folder.ts';
 import { isMissing, writeJsonDurably } from '../spool/durable-write.ts';
 import { parseRecord } from '../spool/records.ts';
 
@@ -21,7 +22,7 @@ function file(registry: string, campaign: string): string {
 }
 
 export async function register(registry: string, launch: RegisteredLaunch): Promise<void> {
-  await mkdir(registry, { recursive: true });
+  await makeFolder(registry);
   await writeJsonDurably(file(registry, launch.campaign), launch);
 }
 

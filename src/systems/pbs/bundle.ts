@@ -1,5 +1,6 @@
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../../make-folder.ts';
 import { bundleArchive } from '../spool/archive.ts';
 
 /** Training code as one file on this computer, ready to be uploaded. */
@@ -17,7 +18,7 @@ export interface PackedBundle {
 export async function packBundle(folder: string, intoFolder: string): Promise<PackedBundle> {
   const { name, bytes, sha256, files } = await bundleArchive(folder);
   const file = join(intoFolder, `${name}.tar.gz`);
-  await mkdir(intoFolder, { recursive: true });
+  await makeFolder(intoFolder);
   await writeFile(`${file}.${process.pid}.tmp`, bytes);
   await rename(`${file}.${process.pid}.tmp`, file);
   return { sha256: name, packedSha256: sha256, file, sizeBytes: bytes.length, files };

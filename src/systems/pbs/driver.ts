@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DoneRecord } from '../../domain/spool.ts';
+import { makeFolder } from '../../make-folder.ts';
 import type { PbsSettings } from '../../spec/pbs-settings.ts';
 import type { PbsProfile } from '../../spec/profile.ts';
 import type { RemoteShell } from '../../ssh/transport.ts';
@@ -350,7 +351,7 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
       const bytes = small.find((each) => each.path === file.path);
       if (bytes && (await writeChecked(place(file.path), Buffer.from(bytes.base64, 'base64'), file.sha256))) continue;
       const remote = await launchOf(campaign);
-      await mkdir(dirname(place(file.path)), { recursive: true });
+      await makeFolder(dirname(place(file.path)));
       await shell.download(`${remote}/${record.directory}/${file.path}`, place(file.path), {
         ...(file.sha256 === '' ? {} : { sha256: file.sha256 }),
         maxBytes: options.maxFileBytes ?? MAX_FILE_BYTES,
@@ -480,7 +481,7 @@ async function hasContent(file: string, sha256: string): Promise<boolean> {
 
 async function writeChecked(file: string, bytes: Buffer, sha256: string): Promise<boolean> {
   if (sha256 !== '' && createHash('sha256').update(bytes).digest('hex') !== sha256) return false;
-  await mkdir(dirname(file), { recursive: true });
+  await makeFolder(dirname(file));
   const temporary = `${file}.${process.pid}.tmp`;
   await writeFile(temporary, bytes);
   await rename(temporary, file);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { makeFolder } from '../../make-folder.ts';
 import { packageRoot } from '../../package-root.ts';
 import { isThere, writeDurably } from './durable-write.ts';
 
@@ -24,7 +25,7 @@ export async function readAgentSource(): Promise<AgentSource> {
 /** Puts the agent at `<launch>/agent/<sha256>/agent.py`: a new version lies beside the one that runs. Returns the path of agent.py. */
 export async function placeAgent(source: AgentSource, launchDirectory: string): Promise<string> {
   const folder = path.join(launchDirectory, 'agent', source.sha256.slice(0, 16));
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   for (const { name, text } of source.files) {
     const file = path.join(folder, name);
     if (!(await isThere(file))) await writeDurably(file, text);

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { chmod, copyFile, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { chmod, copyFile, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { makeFolder } from '../../make-folder.ts';
 import { DriverError } from '../driver.ts';
 import { errorCode, isMissing, isThere, syncFolder } from './durable-write.ts';
 
@@ -91,7 +92,7 @@ export async function placeBundle(bundle: Bundle, launchDirectory: string): Prom
   try {
     for (const file of bundle.files) {
       const copy = path.join(temporary, file.path);
-      await mkdir(path.dirname(copy), { recursive: true });
+      await makeFolder(path.dirname(copy));
       await copyFile(path.join(bundle.folder, file.path), copy);
       await chmod(copy, file.isExecutable ? 0o755 : 0o644);
     }

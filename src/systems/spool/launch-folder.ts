@@ -1,8 +1,9 @@
-import { access, constants, mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { LaunchRecord } from '../../domain/spool.ts';
+import { makeFolder } from '../../make-folder.ts';
 import { DriverError } from '../driver.ts';
-import { errorCode, isMissing, isThere, writeJsonDurably } from './durable-write.ts';
+import { errorCode, isMissing, writeJsonDurably } from './durable-write.ts';
 import { QUEUES, queueFolder } from './paths.ts';
 import { type LaunchHead, launchSchema, parseRecord } from './records.ts';
 
@@ -16,6 +17,7 @@ const WRITE_REFUSALS: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'has too long a name',
   ENOTDIR: 'has a file among its parent folders',
   EEXIST: 'has a file among its parent folders',
+  ENOTSUP: 'lies where no folder can be made',
 };
 
 /**
@@ -30,19 +32,6 @@ export async function makeLaunchFolder(launchDirectory: string, record: LaunchRe
     for (const name of ['trials', 'pilots', 'bundle', 'agent']) await makeFolder(path.join(launchDirectory, name));
     await writeJsonDurably(path.join(launchDirectory, 'launch.json'), record);
   });
-}
-
-/** Makes a folder and its parents. Node answers ENOENT where the file system is read-only: the nearest parent that is there tells the truth. */
-async function makeFolder(folder: string): Promise<void> {
-  try {
-    await mkdir(folder, { recursive: true });
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-    let parent = path.dirname(folder);
-    while (!(await isThere(parent))) parent = path.dirname(parent);
-    await access(parent, constants.W_OK);
-    throw error;
-  }
 }
 
 function refuseForeign(launchDirectory: string, before: LaunchHead, record: LaunchRecord): void {

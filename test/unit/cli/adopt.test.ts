@@ -109,6 +109,13 @@ describe('holdfast adopt', () => {
     expect(enqueue).toEqual(best.map(({ params }) => params));
     const { adopted, fitting } = await cliJson<Told>('adopt', at('digits-1'), '--into', at('next.yaml'), '-n', '10', '-o', at('ten.jsonl'));
     expect([adopted, fitting]).toEqual([10, completed.length]);
+    for (const out of ['/proc/none/some.jsonl', '/proc/some.jsonl']) {
+      const refused = await cli('adopt', at('digits-1'), '--into', at('next.yaml'), '-o', out);
+      expect(refused).toMatchObject({
+        exit: 2,
+        err: `--out ${out} cannot be written: nothing can be made there. Name another place. [HF-OUT]\n`,
+      });
+    }
     const terminal = await cli('adopt', at('digits-1'), '--into', at('next.yaml'), '-n', '2', '-o', '-');
     expect(terminal.out.trimEnd().split('\n')).toHaveLength(2);
     expect(terminal.err).toContain('2 results of 60 trials');

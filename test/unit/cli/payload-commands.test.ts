@@ -82,6 +82,12 @@ describe('holdfast analyze', () => {
     expect(summary).toMatchObject({ trials: 1, counts: { completed: 1 }, best: { objective: 0.5, hyperparameters: { lr: 0.1 } } });
   });
 
+  it('refuses a file that cannot be written as wrong usage', async () => {
+    const { io, errors } = terminal();
+    expect(await analyze(folder, { out: '/proc/none/summary.json' }, io)).toBe('usage');
+    expect(errors()).toBe('error: --out /proc/none/summary.json cannot be written: No such file or directory. Name another place.\n');
+  });
+
   it('fails where there is nothing', async () => {
     const { io, errors } = terminal();
     expect(await analyze(path.join(folder, 'nothing-here'), {}, io)).toBe('failed');
