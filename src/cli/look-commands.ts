@@ -44,8 +44,10 @@ export function status(name: string | undefined, options: CommonOptions, io: Cli
     const system = now.phase === 'ended' || now.system === '' ? undefined : await askSystem(client, now.system);
     const live = now.phase === 'ended' || now.system === '' ? [] : await askLive(client, now.system, campaign);
     const rows = await askTable(client, campaign);
+    // Completed, failed, cancelled or terminated; the campaign itself only knows that it has ended.
+    const phase = now.phase === 'ended' ? (await client.workflow.getHandle(campaign).describe()).status.name.toLowerCase() : now.phase;
     const text = [
-      `${campaign}  ${now.phase} ${duration(now.elapsedSeconds)}  ${progressHeadline(now, rows)}`,
+      `${campaign}  ${phase} ${duration(now.elapsedSeconds)}  ${progressHeadline(now, rows)}`,
       now.headline,
       ...now.problems.map((problem) => `! ${problem}`),
       '',

@@ -97,7 +97,8 @@ export async function run(file: string, options: RunOptions, io: CliIo): Promise
   const spec = isChanged ? await admitCampaign(value) : own;
   return withClient<Exit>(async (client) => {
     const campaign = await startCampaign(client, value, spec, file, options.id);
-    if (options.json !== true) for (const warning of await warningsOf(spec)) io.errors.write(`WARN ${warning}\n`);
+    const warnings = await warningsOf(spec);
+    if (options.json !== true) for (const warning of warnings) io.errors.write(`WARN ${warning}\n`);
     const hasWorker = await isPolled(client);
     const next = hasWorker
       ? `Watch it: holdfast watch ${campaign}`
@@ -107,7 +108,7 @@ export async function run(file: string, options: RunOptions, io: CliIo): Promise
       return watchCampaign(client, campaign, io, options);
     }
     // With --quiet the id alone, for `id=$(holdfast run …)`.
-    print(io, options, { campaign, hasWorker }, options.quiet === true ? campaign : `${campaign} started. ${next}`);
+    print(io, options, { campaign, hasWorker, warnings }, options.quiet === true ? campaign : `${campaign} started. ${next}`);
     return 'ok';
   });
 }

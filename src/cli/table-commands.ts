@@ -42,7 +42,7 @@ export function best(name: string | undefined, options: BestOptions, io: CliIo):
     if (render !== undefined) {
       const [first] = trials;
       if (first === undefined)
-        throw new CliError('failed', 'HF-NO-RESULT', `${campaign} has no completed trial yet. See holdfast status ${campaign}.`);
+        throw new CliError('failed', 'HF-NO-RESULT', `${campaign} has no completed trial. See holdfast status ${campaign}.`);
       print(io, options, first.params, render(first.params));
       return 'ok';
     }
@@ -59,7 +59,12 @@ export function best(name: string | undefined, options: BestOptions, io: CliIo):
       ]),
     ]);
     const lines = [...table, ...front, ...optionalLine(syntheticNote(trials))];
-    print(io, options, trials, trials.length === 0 ? `${campaign} has no completed trial yet.` : lines.join('\n'));
+    print(
+      io,
+      options,
+      trials,
+      trials.length === 0 ? `${campaign} has no completed trial. See holdfast status ${campaign}.` : lines.join('\n'),
+    );
     return 'ok';
   });
 }

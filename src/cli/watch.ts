@@ -157,9 +157,9 @@ function lineView(io: CliIo, options: QuietOptions): View {
   return {
     show: ({ status }, changed) => {
       tell(status, changed);
-      // Waiting for trials is the ordinary state; anything else is news.
+      // Waiting for trials is the ordinary state; anything else is news. How it ended is said at the end.
       const text =
-        status.phase === 'running' && status.problems.length === 0
+        status.phase === 'ended' || (status.phase === 'running' && status.problems.length === 0)
           ? ''
           : [`${status.phase}: ${status.headline}`, ...status.problems].join(' · ');
       if (text !== '' && text !== headline) say(text);

@@ -78,11 +78,13 @@ export function endOf(state: CampaignState): CampaignOutcome {
   if (state.phase === 'cancelling') return { status: 'cancelled', reason };
   if (counts.completed === 0 && counts.failed > 0) {
     const row = state.table.rows.find(({ state, failure }) => state === 'failed' && failure !== undefined);
-    const message = row?.failure === undefined || isTold(row.failure.message, reason) ? '' : `${row.failure.message} `;
     const lastWords = row === undefined ? undefined : lastWordsOf(row);
     return {
       status: 'failed',
-      reason: `No trial completed (${counts.failed} failed). ${message}${reason}`,
+      reason:
+        row?.failure !== undefined && isTold(row.failure.message, reason)
+          ? reason
+          : `No trial completed (${counts.failed} failed). ${row?.failure?.message ?? ''} ${reason}`,
       ...(lastWords === undefined ? {} : { lastWords }),
     };
   }

@@ -17,7 +17,7 @@ export const FAILURE_TABLE = {
   environment_error: {
     budget: 'none',
     severity: 'critical',
-    advice: 'A Python module or program is missing on the system. Mend the environment (worker_init, venv), then resume.',
+    advice: 'A Python module or program is missing on the system. Mend the environment (worker_init, venv), then `holdfast retry`.',
   },
   data_access_error: {
     budget: 'none',
@@ -27,7 +27,7 @@ export const FAILURE_TABLE = {
   filesystem_error: {
     budget: 'infrastructure',
     severity: 'high',
-    advice: 'The file system refused a write (quota, disk full, permission). Free space, then resume.',
+    advice: 'The file system refused a write (quota, disk full, permission). Free space, then `holdfast retry`.',
   },
   resource_error: {
     budget: 'trial',

@@ -22,7 +22,8 @@ export function failuresCritical({ table, budget }: CampaignState): string | und
   const isCritical = (row: TrialRow) => row.failure !== undefined && FAILURE_TABLE[row.failure.class].severity === 'critical';
   if (!ended.every(isCritical)) return undefined;
   const last = ended.at(-1) as TrialRow;
-  return sentenceOf(`All of the first ${ended.length} trials failed`, last, table.rows, budget.trials);
+  const next = 'Mend it, then start anew with `holdfast run FILE`.';
+  return `${told(`All of the first ${ended.length} trials failed`, last)} ${costOf(table.rows, budget.trials)} ${next}`;
 }
 
 /**
@@ -40,8 +41,8 @@ export function failuresAlike({ table, budget, concurrency, spec, judgedFrom }: 
   const isAlike = tried.slice(0, limit).every((row) => row.state === 'failed' && row.failure?.class === name);
   if (!isAlike || rows.some((row) => row.state === 'completed' || row.state === 'pruned')) return undefined;
   const which = (judgedFrom ?? 0) === 0 ? `The first ${limit} trials` : `The first ${limit} trials after the pause`;
-  const off = 'stop.failures_alike says after how many trials, 0: never.';
-  return `${sentenceOf(`${which} all failed with ${name}`, first, rows, budget.trials)} ${off}`;
+  const next = 'Mend it, then start anew with `holdfast run FILE` (stop.failures_alike there: after how many, 0: never).';
+  return `${told(`${which} all failed with ${name}`, first)} ${costOf(rows, budget.trials)} ${next}`;
 }
 
 /** How many, where the campaign file does not say: by what runs at once and, where the class is known, whether it depends on the point. */
@@ -50,12 +51,14 @@ export function alikeLimit(concurrency: number, name?: FailureClass): number {
   return name !== undefined && 'isOfPoint' in FAILURE_TABLE[name] ? POINT_FACTOR * limit : limit;
 }
 
-/** What happened, what was spent, and what to do. */
-function sentenceOf(what: string, { failure }: TrialRow, rows: readonly TrialRow[], trials: number | undefined): string {
+/** What happened, in the words of one of them. */
+function told(what: string, { failure }: TrialRow): string {
+  const message = failure?.message.trim() ?? '';
+  return `${what}: ${message}${/[.!?]$/.test(message) ? '' : '.'}`;
+}
+
+function costOf(rows: readonly TrialRow[], trials: number | undefined): string {
   const failed = rows.filter((row) => row.state === 'failed');
   const seconds = failed.reduce((sum, row) => sum + (row.runSeconds ?? 0), 0);
-  const message = failure?.message.replace(/[.\s]+$/, '') ?? '';
-  const advice = failure === undefined ? '' : `${FAILURE_TABLE[failure.class].advice} `;
-  const spent = `${trials === undefined ? plural(failed.length, 'trial') : `${failed.length} of ${plural(trials, 'trial')}`} and ${duration(seconds)} of training are spent.`;
-  return `${what}: ${message}. ${advice}${spent} Mend it, then start anew with \`holdfast run FILE\`.`;
+  return `${trials === undefined ? plural(failed.length, 'trial') : `${failed.length} of ${plural(trials, 'trial')}`} and ${duration(seconds)} of training are spent.`;
 }

@@ -201,7 +201,7 @@ describe('a campaign from the command line', () => {
 
   it('gets the next free number, and an id in use is refused', async () => {
     const file = await campaignFile('plain', { trials: 2 });
-    expect(await cliJson('run', file)).toEqual({ campaign: 'plain-2', hasWorker: true });
+    expect(await cliJson('run', file)).toEqual({ campaign: 'plain-2', hasWorker: true, warnings: [] });
     const { exit, err } = await cli('run', file, '--id', 'plain-1');
     expect(exit).toBe(1);
     expect(err).toContain('The campaign id plain-1 is in use (completed).');
@@ -415,6 +415,23 @@ describe('what cannot work is told in one sentence', () => {
     });
   });
 
+  it('a campaign whose trials all fail: watch, status and best say so with the class, the last words and the next step', async () => {
+    const file = path.join(folder, 'typo.yaml');
+    const text = (await readFile(await campaignFile('typo', { trials: 30 }), 'utf8')).replace('{code}/train.py', '{code}/typo.py');
+    await writeFile(file, `${text}stop: {failures_alike: 3}\n`);
+    await writeFile(path.join(folder, 'train', 'typo.py'), 'score = modle(1)\n');
+    const watched = await cli('run', file, '--watch');
+    expect(watched.exit).toBe(1);
+    const told = watched.out.slice(watched.out.indexOf('typo-1 failed after'));
+    expect(told).toMatch(
+      /: The first 3 trials all failed with exit_code: .*NameError: name 'modle' is not defined.* [3-5] of 30 trials and /,
+    );
+    expect(told).toMatch(/the last that trial 1 said:\n( {2}.*\n)* {2}NameError: name 'modle'/);
+    expect(watched.out).not.toMatch(/^ended: /m);
+    expect((await cli('status', 'typo-1')).out).toMatch(/^typo-1 {2}failed .*\nThe first 3 trials all failed with exit_code: /);
+    expect(await cli('best', 'typo-1')).toMatchObject({ exit: 0, out: 'typo-1 has no completed trial. See holdfast status typo-1.\n' });
+  });
+
   it('a campaign that failed before its first trial: status, watch and stop say why', async () => {
     const file = path.join(folder, 'no-code.yaml');
     await writeFile(
@@ -434,7 +451,7 @@ describe('what cannot work is told in one sentence', () => {
       text: expect.stringMatching(/^failed: Training code .*nowhere does not exist/),
     });
     const status = await cli('status', 'no-code');
-    expect(status.out).toMatch(/^no-code {2}ended /);
+    expect(status.out).toMatch(/^no-code {2}failed /);
     expect(status.out).toMatch(/^Training code .*nowhere does not exist\. .*\[HF-BUNDLE-MISSING\]$/m);
     expect((await cli('stop', 'no-code', '--yes')).err).toMatch(/^no-code has ended: Training code .*nowhere does not exist/);
   });

@@ -54,22 +54,22 @@ describe('a campaign whose first trials failed', () => {
     expect(failuresAlike(stateOf(words, change)) !== undefined).toBe(isEnd);
   });
 
-  it('says class, message, advice, what was spent and what to do', () => {
+  it('says class, message, what was spent and what to do', () => {
     expect(failuresAlike(stateOf(times(10, 'exit_code')))).toBe(
-      'The first 10 trials all failed with exit_code: It ended badly. The training command ended with a non-zero exit code. Read its stderr. ' +
-        '10 of 40 trials and 15 min of training are spent. Mend it, then start anew with `holdfast run FILE`. stop.failures_alike says after how many trials, 0: never.',
+      'The first 10 trials all failed with exit_code: It ended badly. 10 of 40 trials and 15 min of training are spent. ' +
+        'Mend it, then start anew with `holdfast run FILE` (stop.failures_alike there: after how many, 0: never).',
     );
   });
 
   it('gives up after five critical failures of any class, as long as nothing else happened', () => {
     const words: Word[] = [...times(4, 'environment_error'), 'data_access_error'];
-    expect(failuresCritical(stateOf(words))).toContain('All of the first 5 trials failed: It ended badly. The data set could not be read.');
+    expect(failuresCritical(stateOf(words))).toContain('All of the first 5 trials failed: It ended badly. 5 of 40 trials');
     expect(failuresCritical(stateOf(words.slice(0, 4)))).toBeUndefined();
     expect(failuresCritical(stateOf([...words, 'completed']))).toBeUndefined();
     expect(failuresCritical(stateOf([...words, 'exit_code']))).toBeUndefined();
   });
 
-  it('ends as failed, with a message once and the last lines of a log', () => {
+  it('ends as failed, with the message once and the last lines of a log', () => {
     const evidence = `${Array.from({ length: 30 }, (_, line) => `line ${line}`).join('\n')}\n\n`;
     const state = stateOf(times(10, 'exit_code'));
     state.table.rows[0] = failed(1, { failure: { class: 'exit_code', message: 'It ended badly.', evidence } });
@@ -77,8 +77,7 @@ describe('a campaign whose first trials failed', () => {
     state.stopReason = failuresAlike(state) as string;
     const { status, reason, lastWords } = endOf(state);
     expect(status).toBe('failed');
-    expect(reason).toMatch(/^No trial completed \(10 failed\)\. The first 10 trials all failed with exit_code: It ended badly\. /);
-    expect(reason.match(/It ended badly/g)).toHaveLength(1);
+    expect(reason).toBe(state.stopReason);
     expect(lastWords).toEqual({ number: 1, lines: Array.from({ length: 10 }, (_, line) => `line ${20 + line}`) });
   });
 });
