@@ -9,7 +9,9 @@ import { readBundle } from '../systems/spool/bundle.ts';
 import { plural } from '../view/format.ts';
 import type { Finding } from './doctor.ts';
 import type { CliIo } from './io.ts';
+import { lostScript } from './lost-script.ts';
 import { describeSpec } from './start-commands.ts';
+import { unreadParameters } from './unread-parameters.ts';
 
 /** A campaign file as doctor sees it: every mistake a line of its own, its training code, its language model's key. Asks nobody. */
 export async function checkCampaignFile(
@@ -21,6 +23,8 @@ export async function checkCampaignFile(
     const spec = await admitCampaign(file, { env: { ...process.env, ...env } });
     const findings: Finding[] = [{ ...title, status: 'ok', found: `${file}: ${describeSpec(spec)}` }];
     if (spec.training.bundle !== undefined) findings.push(await code(spec.training.bundle));
+    const warnings = [...(await lostScript(spec)), ...(await unreadParameters(spec))];
+    findings.push(...warnings.map((found): Finding => ({ id: 'training-command', title: 'Training command', status: 'warn', found })));
     if (spec.llm !== undefined) findings.push(await key(spec.llm, env));
     return { findings, system: spec.system.name };
   } catch (error) {

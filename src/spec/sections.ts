@@ -22,9 +22,29 @@ export function parseSections(root: Readonly<Record<string, unknown>>, problems:
     }
     const parsed = schema.safeParse(root[key]);
     if (parsed.success) sections[key] = parsed.data;
-    else problems.push(...problemsOf(parsed.error.issues, root, [key]));
+    else problems.push(...withForm(problemsOf(parsed.error.issues, root, [key]), FORMS[key]?.(root[key])));
   }
   return sections as Sections;
+}
+
+/** How what was written in short is written, by section. */
+const FORMS: Readonly<Record<string, (given: unknown) => string | undefined>> = {
+  budget: (given) => (typeof given === 'number' ? `Write {trials: ${given}}.` : undefined),
+  objective: (given) => (typeof given === 'string' ? `Write {metric: ${given}, direction: maximize} (or minimize).` : undefined),
+  training: (given) => (typeof given === 'string' ? `Write {command: ${JSON.stringify(given)}}.` : undefined),
+};
+
+/** The same for a parameter: a list is a choice, a single value a constant. */
+function formOfParameter(given: unknown): string | undefined {
+  const isValue = (value: unknown) => ['string', 'number', 'boolean'].includes(typeof value);
+  if (isValue(given)) return `Write {type: constant, value: ${JSON.stringify(given)}}.`;
+  if (!Array.isArray(given) || given.length === 0 || !given.every(isValue)) return undefined;
+  const isOrdered = given.every((value, index) => typeof value === 'number' && (index === 0 || value > given[index - 1]));
+  return `Write {type: ${isOrdered ? 'ordinal' : 'categorical'}, values: [${given.map((value) => JSON.stringify(value)).join(', ')}]}.`;
+}
+
+function withForm(problems: readonly Problem[], form: string | undefined): Problem[] {
+  return problems.map((problem) => (form === undefined ? problem : { ...problem, next: form }));
 }
 
 function parseParameters(
@@ -60,7 +80,7 @@ function parseParameters(
     }
     const parsed = parameterSchema.safeParse(isMapping(entry) ? rest : entry);
     if (parsed.success) entries[name] = parsed.data;
-    else problems.push(...problemsOf(parsed.error.issues, root, path));
+    else problems.push(...withForm(problemsOf(parsed.error.issues, root, path), formOfParameter(entry)));
   }
   return entries;
 }

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { checkCampaignFile } from '../../../src/cli/doctor-campaign.ts';
 import { lostScript } from '../../../src/cli/lost-script.ts';
 import { commandWords } from '../../../src/spec/command-words.ts';
 import { cliJson } from '../../support/cli.ts';
@@ -87,7 +88,7 @@ describe('a script that will not be where the command runs', () => {
     ]);
   });
 
-  it('is told by holdfast validate, and stands in none of the campaigns that ship with Holdfast', async () => {
+  it('is told by holdfast validate and doctor, and stands in none of the campaigns that ship with Holdfast', async () => {
     const file = path.join(folder, 'c.yaml');
     const spec = {
       objective: { metric: 'a', direction: 'maximize' },
@@ -99,6 +100,13 @@ describe('a script that will not be where the command runs', () => {
     expect((await cliJson<{ warnings: string[] }>('validate', file)).warnings).toEqual([
       "training.command: train.py is looked for in the attempt's own new folder, where no code of yours lies: every trial would fail. Write {code}/train.py, with training.bundle: the folder it is in, or its absolute path on local.",
     ]);
+    expect((await checkCampaignFile(file, {})).findings).toContainEqual(
+      expect.objectContaining({
+        title: 'Training command',
+        status: 'warn',
+        found: expect.stringMatching(/^training\.command: train\.py is looked for/),
+      }),
+    );
     for (const name of readdirSync('config/campaigns')) {
       const { warnings = [] } = await cliJson<{ warnings?: string[] }>('validate', path.join('config/campaigns', name));
       expect(warnings.filter((warning) => warning.includes('every trial would fail'))).toEqual([]);

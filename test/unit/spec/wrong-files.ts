@@ -262,7 +262,26 @@ export const WRONG_FILES: readonly WrongFile[] = [
   {
     title: 'a parameter that is a number',
     change: [['layers: {type: int, min: 1, max: 8}', 'layers: 3']],
-    told: ['search_space.layers: is 3, but must be a mapping (c.yaml:9:11).'],
+    told: ['search_space.layers: is 3, but must be a mapping (c.yaml:9:11). Write {type: constant, value: 3}.'],
+  },
+  {
+    title: 'a parameter that is a list of numbers',
+    change: [['layers: {type: int, min: 1, max: 8}', 'layers: [1, 2, 4]']],
+    told: ['search_space.layers: is a list, but must be a mapping (c.yaml:9:3). Write {type: ordinal, values: [1, 2, 4]}.'],
+  },
+  {
+    title: 'a parameter that is a list of words',
+    change: [['layers: {type: int, min: 1, max: 8}', 'layers: [adam, sgd]']],
+    told: ['search_space.layers: is a list, but must be a mapping (c.yaml:9:3). Write {type: categorical, values: ["adam", "sgd"]}.'],
+  },
+  {
+    title: 'a training, an objective and a budget without their keys',
+    file: 'objective: score\nsearch_space: {lr: {type: float, min: 1, max: 2}}\ntraining: train {lr}\nbudget: 20\n',
+    told: [
+      'objective: is "score", but must be a mapping or a list (c.yaml:1:12). Write {metric: score, direction: maximize} (or minimize).',
+      'training: is "train {lr}", but must be a mapping (c.yaml:3:11). Write {command: "train {lr}"}.',
+      'budget: is 20, but must be a mapping (c.yaml:4:9). Write {trials: 20}.',
+    ],
   },
   {
     title: 'a parameter whose name is no name',
