@@ -41,7 +41,7 @@ export function failuresAlike({ table, budget, concurrency, spec, judgedFrom }: 
   const isAlike = tried.slice(0, limit).every((row) => row.state === 'failed' && row.failure?.class === name);
   if (!isAlike || rows.some((row) => row.state === 'completed' || row.state === 'pruned')) return undefined;
   const which = (judgedFrom ?? 0) === 0 ? `The first ${limit} trials` : `The first ${limit} trials after the pause`;
-  const next = 'Mend it, then start anew with `holdfast run FILE` (stop.failures_alike there: after how many, 0: never).';
+  const next = 'Mend it, then start anew with `holdfast run FILE`. A campaign with `stop.failures_alike: 0` goes on all the same.';
   return `${told(`${which} all failed with ${name}`, first)} ${costOf(rows, budget.trials)} ${next}`;
 }
 

@@ -57,7 +57,7 @@ describe('a campaign whose first trials failed', () => {
   it('says class, message, what was spent and what to do', () => {
     expect(failuresAlike(stateOf(times(10, 'exit_code')))).toBe(
       'The first 10 trials all failed with exit_code: It ended badly. 10 of 40 trials and 15 min of training are spent. ' +
-        'Mend it, then start anew with `holdfast run FILE` (stop.failures_alike there: after how many, 0: never).',
+        'Mend it, then start anew with `holdfast run FILE`. A campaign with `stop.failures_alike: 0` goes on all the same.',
     );
   });
 
