@@ -3,14 +3,15 @@ import type { Suggestion } from '../../domain/trial.ts';
 import type { Observations } from '../observations.ts';
 import { streamAt } from '../random-stream.ts';
 import { type Codes, type CompiledSpace, codesOf, keyOf, pointOf, satisfies } from '../space.ts';
-import { type Acquisition, type Found, type Hunt, hasContinuous, hunt, type Pool, poolFor, withdraw } from './acquire.ts';
+import { type Found, type Hunt, hasContinuous, hunt, type Pool, poolFor, withdraw } from './acquire.ts';
 import { fitToCurves } from './curve-fit.ts';
 import { chances, conditionModel, type Feasibility, successModel } from './feasibility.ts';
 import { type FeatureMap, featureMap, featuresOf } from './features.ts';
 import { defaultPriors, fitHyperparameters, priorMean } from './fit.ts';
+import { improvement, improvementByNews } from './improvement.ts';
 import { addFantasy, type Hyperparameters, type Posterior, posteriorOf, predictMeans } from './model.ts';
 import { FIT_ROWS, fitRows, nearest } from './model-rows.ts';
-import { logExpectedImprovement } from './normal.ts';
+import { isStuck, LEAST_IMPROVEMENT, nearTo } from './novelty.ts';
 import { advance, boxAround, NEAREST, TRUST_REGION_DIMENSIONS, TRUST_REGION_TRIALS, type TrustRegion } from './trust-region.ts';
 import { warpLosses } from './warp.ts';
 
@@ -34,6 +35,8 @@ export interface Proposal {
   readonly tried: Set<string>;
   /** Proposals of the user or a language model that compete under the same acquisition. */
   readonly candidates: readonly Suggestion[];
+  /** Trials of the design, which no model asked for. */
+  readonly designed: number;
   readonly usesTrustRegion: boolean;
   readonly origin: string;
 }
@@ -46,6 +49,8 @@ const POINTS_PER_POOL = 8;
 const MOST_FANTASIES = 256;
 const REFIT_GROWTH = 1.05;
 const COLD_START_BELOW = 50;
+/** Of the points that a stuck search proposes one in so many goes on refining its best; the others break new ground. */
+const REFINING = 4;
 
 /** Points of greatest expected improvement, one after another, each becoming a fantasy for the next. Fewer than asked when nothing new was found. */
 export function proposeByGp(task: Proposal): { suggestions: Suggestion[]; state: GpState } {
@@ -81,17 +86,24 @@ export function proposeByGp(task: Proposal): { suggestions: Suggestion[]; state:
   const incumbents = incumbentsOf(seen, measured, partial ? undefined : rows);
   const standing = withMeans(posterior, [...incumbents, ...pending]);
   const model: Model = { map, posterior, feasibility, region };
+  const taken = [...(rows.length < codes.length ? known : seen.codes), ...pending];
+  const isCountable = compiled.cardinality !== Number.POSITIVE_INFINITY;
+  // In a finite space no point is proposed twice anyway, and under a pruner many trials are begun that were never meant to improve.
+  const looksElsewhere = !isCountable && !partial && isStuck(feasible(seen, measured, losses), task.designed);
   const suggestions: Suggestion[] = [];
-  let pool: Pool | undefined;
+  const pools = new Map<boolean, { pool: Pool; since: number }>();
   for (let k = 0; k < task.count; k++) {
-    const hunted = huntOf(task, model, standing, task.firstIndex + k);
+    const isNewGround = looksElsewhere && (task.firstIndex + k) % REFINING !== 0;
+    const hunted = huntOf(task, model, standing, isNewGround ? taken : undefined, task.firstIndex + k);
+    const earlier = pools.get(isNewGround);
     let chosen: Suggestion | undefined;
-    if (pool && k % POINTS_PER_POOL !== 0) {
-      withdraw(pool, hunted.isAllowed);
-      chosen = firstNew(task, hunt(hunted, pool, true));
+    if (earlier && k - earlier.since < POINTS_PER_POOL) {
+      withdraw(earlier.pool, hunted.isAllowed);
+      chosen = firstNew(task, hunt(hunted, earlier.pool, true));
     }
     if (!chosen) {
-      pool = poolFor(hunted);
+      const pool = poolFor(hunted);
+      pools.set(isNewGround, { pool, since: k });
       chosen = firstNew(task, hunt(hunted, pool));
     }
     if (!chosen) break;
@@ -100,6 +112,7 @@ export function proposeByGp(task: Proposal): { suggestions: Suggestion[]; state:
     const added = codesOf(compiled, chosen.params);
     // A fantasy stands at its mean: the means of all others stay.
     standing.push(...withMeans(posterior, [added]));
+    taken.push(added);
     if (k + 1 < task.count) addFantasy(posterior, featuresOf(map, [added]), 0);
   }
   return { suggestions, state: { hyper, fittedAt, ...(region ? { region } : {}) } };
@@ -164,16 +177,25 @@ interface Model {
   readonly region: TrustRegion | undefined;
 }
 
-/** The hunt for one point among what is standing: ended and pending trials. */
-function huntOf(task: Proposal, { map, posterior, feasibility, region }: Model, standing: readonly Standing[], index: number): Hunt {
+/** Losses of the feasible trials among the measured ones. */
+function feasible(seen: Observations, measured: readonly number[], losses: Float64Array): number[] {
+  return measured.flatMap((i, k) => (Number.isNaN(seen.losses[i] as number) ? [] : [losses[k] as number]));
+}
+
+/** The hunt for one point among what is standing: ended and pending trials. On new ground it keeps away from all that were `taken`. */
+function huntOf(
+  task: Proposal,
+  { map, posterior, feasibility, region }: Model,
+  standing: readonly Standing[],
+  taken: readonly Codes[] | undefined,
+  index: number,
+): Hunt {
   const { compiled, tried } = task;
   const order = standing.map((_, i) => i).sort((a, b) => (standing[a] as Standing).mean - (standing[b] as Standing).mean || a - b);
   // The best posterior mean, not the best observation: a lucky noisy result is not an incumbent.
   const incumbent = (standing[order[0] as number] as Standing).mean;
-  const acquisition: Acquisition = (mean, variance) => {
-    const deviation = Math.sqrt(variance);
-    return Math.log(deviation) + logExpectedImprovement((incumbent - mean) / deviation);
-  };
+  const acquisition = taken ? improvementByNews(incumbent - LEAST_IMPROVEMENT, Math.exp(posterior.hyper.logNoise)) : improvement(incumbent);
+  const isNear = taken ? nearTo(compiled, taken) : () => false;
   const isCountable = compiled.cardinality !== Number.POSITIVE_INFINITY;
   const anchors = order.slice(0, ANCHORS).map((i) => (standing[i] as Standing).codes);
   return {
@@ -185,6 +207,7 @@ function huntOf(task: Proposal, { map, posterior, feasibility, region }: Model, 
     extra: task.candidates.map((c) => codesOf(compiled, c.params)),
     isAllowed: (codes) => {
       const needsKey = isCountable || !hasContinuous(compiled, codes);
+      if (isNear(codes)) return false;
       if (!needsKey && compiled.constraints.length === 0) return true;
       const point = pointOf(compiled, codes);
       return satisfies(compiled, point) && !(needsKey && tried.has(keyOf(compiled, point)));

@@ -54,6 +54,7 @@ export function suggestByGp(
     firstIndex: total + design.suggestions.length,
     tried,
     candidates: competitors(compiled, options.candidates),
+    designed: designSize(request, compiled),
     usesTrustRegion: options.trust_region,
     origin,
   });
