@@ -88,8 +88,10 @@ export function proposeByGp(task: Proposal): { suggestions: Suggestion[]; state:
   const model: Model = { map, posterior, feasibility, region };
   const taken = [...(rows.length < codes.length ? known : seen.codes), ...pending];
   const isCountable = compiled.cardinality !== Number.POSITIVE_INFINITY;
-  // In a finite space no point is proposed twice anyway, and under a pruner many trials are begun that were never meant to improve.
-  const looksElsewhere = !isCountable && !partial && isStuck(feasible(seen, measured, losses), task.designed);
+  // In a finite space no point is proposed twice anyway; under a pruner many trials are begun that were never meant to improve; and where conditions on metrics
+  // hold a search at their edge, new ground is what breaks them.
+  const isFree = !isCountable && !partial && seen.margins.length === 0;
+  const looksElsewhere = isFree && isStuck(feasible(seen, measured, losses), task.designed);
   const suggestions: Suggestion[] = [];
   const pools = new Map<boolean, { pool: Pool; since: number }>();
   for (let k = 0; k < task.count; k++) {

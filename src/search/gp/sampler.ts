@@ -65,7 +65,7 @@ export function suggestByGp(
 
 /**
  * Gaussian process with log expected improvement. Design: the default point, then Sobol points; afterwards points of greatest expected
- * improvement, pending ones counted as if they had brought their posterior mean. Several
+ * improvement, pending ones counted as if they had brought their posterior mean; a search that is stuck breaks new ground. Several
  * objectives become one by ParEGO's weights, drawn anew for each point.
  */
 export const gpSampler: Sampler = (request): SuggestResult => {
