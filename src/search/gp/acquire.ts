@@ -82,11 +82,11 @@ export function poolFor(task: Hunt): Pool {
 }
 
 /**
- * The best of a pool, then local search from there; best first, only allowed points. The pool keeps what was learnt for the next point of a batch; `isLater` says
- * that it has served an earlier one.
+ * The best of a pool, then local search from there; best first, only allowed points. The pool keeps what was learnt for the next point of a batch; `isQuick` asks
+ * for less effort where every score is dear.
  */
-export function hunt(task: Hunt, { codes, extraAt, bounds }: Pool = poolFor(task), isLater = false): Found[] {
-  const effort = isLater && task.posterior.rows > DEAR_ROWS ? QUICK : WHOLE;
+export function hunt(task: Hunt, { codes, extraAt, bounds }: Pool = poolFor(task), isQuick = false): Found[] {
+  const effort = isQuick && task.posterior.rows > DEAR_ROWS ? QUICK : WHOLE;
   const starts = bestOf(task, codes, bounds, KEPT).map(
     ({ index, score }): Found => ({
       codes: codes[index] as Codes,

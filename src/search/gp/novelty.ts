@@ -36,9 +36,10 @@ export function nearTo(compiled: CompiledSpace, taken: readonly Codes[]): (codes
 function isWithin(a: Codes, b: Codes, isFine: readonly boolean[], limit: number): boolean {
   let sum = 0;
   for (let i = 0; i < a.length; i++) {
-    const [x, y] = [a[i] as number, b[i] as number];
+    const x = a[i] as number;
+    const y = b[i] as number;
     if (Number.isNaN(x) && Number.isNaN(y)) continue;
-    if (isFine[i]) sum += (x - y) ** 2;
+    if (isFine[i]) sum += (x - y) * (x - y);
     else if (x !== y) return false;
     // Not a number where one is active and the other is not.
     if (!(sum < limit)) return false;

@@ -106,7 +106,8 @@ export function proposeByGp(task: Proposal): { suggestions: Suggestion[]; state:
     if (!chosen) {
       const pool = poolFor(hunted);
       pools.set(isNewGround, { pool, since: k });
-      chosen = firstNew(task, hunt(hunted, pool));
+      // On new ground all scores are alike: bounds spare little, and with many rows each score is dear.
+      chosen = firstNew(task, hunt(hunted, pool, isNewGround && posterior.rows > TRUST_REGION_TRIALS));
     }
     if (!chosen) break;
     task.tried.add(keyOf(compiled, chosen.params));
