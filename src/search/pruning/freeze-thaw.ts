@@ -2,8 +2,8 @@ import { isFinal, type TrialRow } from '../../domain/trial.ts';
 import { type Acquisition, hunt } from '../gp/acquire.ts';
 import { type CurveFit, fitToCurves } from '../gp/curve-fit.ts';
 import { type FeatureMap, featureMap, featuresOf } from '../gp/features.ts';
+import { improvement } from '../gp/improvement.ts';
 import { addFantasy, type Posterior, posteriorOf, predict, predictMeans } from '../gp/model.ts';
-import { logExpectedImprovement } from '../gp/normal.ts';
 import { designSize } from '../gp/sampler.ts';
 import { warpLosses } from '../gp/warp.ts';
 import { type PartialResults, partialResults } from '../partial.ts';
@@ -61,11 +61,8 @@ export function thaw(question: PruneQuestion): Promotion[] {
   const byEnd = (a: TrialRow, b: TrialRow) => endOf(a) - endOf(b) || a.number - b.number;
   const ranked = [...sound].sort(byEnd);
   const incumbent = endOf(ranked[0] as TrialRow);
-  /** Log of the expected improvement over the best predicted end. */
-  const gain = (mean: number, variance: number) => {
-    const deviation = Math.sqrt(variance);
-    return Math.log(deviation) + logExpectedImprovement((incumbent - mean) / deviation);
-  };
+  // Over the best predicted end.
+  const gain = improvement(incumbent);
 
   const anchors = ranked.slice(0, ANCHORS).map((t) => codesOf(compiled, t.params));
   const bar = canStart ? gainOfNew(question, compiled, posterior, gain, anchors) - Math.log(pruner.maxSteps) : Number.NEGATIVE_INFINITY;
