@@ -5,20 +5,15 @@ import { DriverError } from '../systems/driver.ts';
 import { type Environment, userAgent } from '../systems/globus/environment.ts';
 import type { KeySource } from './credentials.ts';
 import type { LlmOptions, ResponseFormat, Target } from './options.ts';
-import { fetchFor } from './proxied-fetch.ts';
+import { AnswerTooLong, fetchFor } from './proxied-fetch.ts';
 import { judgeStatus, type ServiceFailure } from './service-failures.ts';
+import { readToolCalls, type ToolCall } from './tool-calls.ts';
 import { toolDefinitions } from './tools.ts';
 
 /** What one model has shown that it can do; kept between calls so that a refusal is met only once. */
 export interface Abilities {
   readonly format: ResponseFormat;
   readonly tools: boolean;
-}
-
-export interface ToolCall {
-  readonly id: string;
-  readonly name: string;
-  readonly arguments: string;
 }
 
 export type ChatEnd =
@@ -158,7 +153,7 @@ async function once({ target, messages, schema, options }: ChatQuestion, abiliti
   } catch (error) {
     return failureOf(error, options, deps.signal);
   }
-  return answerOf(completion, deps.meter);
+  return answerOf(completion, messages, deps.meter);
 }
 
 function formatOf(format: ResponseFormat, schema: Readonly<Record<string, unknown>>) {
@@ -174,6 +169,9 @@ function failureOf(error: unknown, options: LlmOptions, signal: AbortSignal | un
   if (error instanceof OpenAI.APIError && typeof error.status === 'number') {
     return judgeStatus(error.status, `${error.message} ${JSON.stringify(error.error) ?? ''}`, error.headers?.get('retry-after') ?? null);
   }
+  if (error instanceof AnswerTooLong) return { remedy: 'next', message: error.message };
+  // Headers came, then the connection ended (undici: "terminated").
+  if (error instanceof TypeError) return { remedy: 'again', message: 'the answer broke off' };
   // An answer of HTTP 200 that is no JSON.
   return {
     remedy: 'next',
@@ -181,19 +179,44 @@ function failureOf(error: unknown, options: LlmOptions, signal: AbortSignal | un
   };
 }
 
-/** Everything is looked at with suspicion: gateways answer 200 or 202 with bodies of their own. */
-function answerOf(completion: ChatCompletion, meter: Meter): Once {
-  const usage = completion?.usage;
-  meter.add(count(usage?.prompt_tokens), count(usage?.completion_tokens));
-  const message = completion?.choices?.[0]?.message;
-  if (message === undefined || message === null)
-    return { remedy: 'next', message: 'answered without a choice (a model that is still loading?)' };
-  const toolCalls = (message.tool_calls ?? []).flatMap((call) =>
-    call.type === 'function' ? [{ id: call.id, name: call.function.name, arguments: call.function.arguments }] : [],
-  );
-  return { text: typeof message.content === 'string' ? message.content : '', toolCalls, message };
+/** What the assistant's message of the next request keeps of its own words. */
+const LONGEST_ECHO = 8_000;
+
+/** Everything is looked at with suspicion: gateways answer 200 or 202 with bodies of their own, and nothing of a body is of the type that it should have. */
+function answerOf(completion: ChatCompletion, messages: readonly ChatCompletionMessageParam[], meter: Meter): Once {
+  const message: unknown = completion?.choices?.[0]?.message;
+  const isThere = typeof message === 'object' && message !== null;
+  const { content, tool_calls: called } = (isThere ? message : {}) as { content?: unknown; tool_calls?: unknown };
+  const text = textOf(content);
+  meter.add(...tokensOf(completion?.usage, messages, text));
+  if (!isThere) return { remedy: 'next', message: 'answered without a choice (a model that is still loading?)' };
+  const toolCalls = readToolCalls(called);
+  const kept = toolCalls.length === 0 ? {} : { tool_calls: toolCalls.map(({ given }) => given) };
+  const echo = { ...message, role: 'assistant', content: text.slice(0, LONGEST_ECHO) || null, ...kept } as ChatCompletionMessageParam;
+  return { text, toolCalls, message: echo };
 }
 
-function count(tokens: unknown): number {
-  return typeof tokens === 'number' && Number.isFinite(tokens) && tokens > 0 ? tokens : 0;
+/** Some gateways answer with a list of parts, as a question may have them. */
+function textOf(content: unknown): string {
+  if (typeof content === 'string') return content;
+  if (!Array.isArray(content)) return '';
+  return content
+    .map((part: unknown) => (part as { text?: unknown } | null)?.text)
+    .filter((text) => typeof text === 'string')
+    .join('');
+}
+
+const CHARACTERS_PER_TOKEN = 4;
+
+/** Prompt and completion tokens; of a service that does not count them a guess, since a limit that nothing counts against is none. */
+function tokensOf(usage: unknown, messages: readonly ChatCompletionMessageParam[], text: string): [number, number] {
+  const { prompt_tokens: prompt, completion_tokens: completion } = (usage ?? {}) as Record<string, unknown>;
+  const guess = (characters: number) => Math.ceil(characters / CHARACTERS_PER_TOKEN);
+  return isCount(prompt)
+    ? [prompt, isCount(completion) ? completion : guess(text.length)]
+    : [guess(messages.reduce((sum, { content }) => sum + (typeof content === 'string' ? content.length : 0), 0)), guess(text.length)];
+}
+
+function isCount(tokens: unknown): tokens is number {
+  return typeof tokens === 'number' && Number.isFinite(tokens) && tokens >= 0;
 }

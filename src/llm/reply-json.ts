@@ -21,6 +21,9 @@ const REASONS = ['reasoning', 'reason', 'rationale', 'explanation', 'why'];
 const LONGEST_REPLY = 200_000;
 /** Objects in one reply that are looked at. */
 const MOST_PARTS = 40;
+/** What is no JSON is mended up to this length, and so much of one reply in all: mending takes the square of the length where quotes are strewn about. */
+const LONGEST_MENDED = 10_000;
+const MOST_MENDED = 2 * LONGEST_MENDED;
 
 /**
  * Points out of a reply in whatever form: plain JSON, fenced, within prose, with comments, trailing commas, single quotes, NaN, cut short (row L13). Of
@@ -29,8 +32,10 @@ const MOST_PARTS = 40;
 export function readReply(reply: string, names: readonly string[]): RawReply | undefined {
   const text = reply.slice(0, LONGEST_REPLY).replace(/<think>[\s\S]*?(<\/think>|$)/g, '');
   let found: RawReply | undefined;
+  let room = MOST_MENDED;
   for (const part of parts(text)) {
-    const read = parsed(part);
+    const read = parsed(part, Math.min(room, LONGEST_MENDED));
+    if (read?.wasMended !== false) room -= part.length;
     if (read === undefined) continue;
     const points = pointsOf(read.value, names);
     if (points.length === 0 || points.length < (found?.points.length ?? 0)) continue;
@@ -73,7 +78,7 @@ function closing(text: string, from: number): number {
   return text.length;
 }
 
-function parsed(part: string): { readonly value: unknown; readonly wasMended: boolean } | undefined {
+function parsed(part: string, longestMended: number): { readonly value: unknown; readonly wasMended: boolean } | undefined {
   const text = part.trim();
   try {
     return { value: JSON.parse(text), wasMended: false };
@@ -81,7 +86,7 @@ function parsed(part: string): { readonly value: unknown; readonly wasMended: bo
     // Mended below.
   }
   // jsonrepair makes a text of any prose; only what begins as an object or a list is meant.
-  if (!/^[{[]/.test(text)) return undefined;
+  if (!/^[{[]/.test(text) || text.length > longestMended) return undefined;
   try {
     return { value: JSON.parse(jsonrepair(withoutHashComments(text))), wasMended: true };
   } catch {

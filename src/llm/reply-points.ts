@@ -99,6 +99,9 @@ export interface Admitted {
   readonly repairs: readonly string[];
 }
 
+/** Points of a reply that are looked at beyond those asked for: each is compared with every trial, and each refusal is told to the model. */
+const MOST_SPARE = 20;
+
 /** Points of a reply that are new: not tried, not pending, not each other's double (`taken` has their codes and grows). At most `count`. */
 export function admitPoints(
   compiled: CompiledSpace,
@@ -110,7 +113,7 @@ export function admitPoints(
   const suggestions: Suggestion[] = [];
   const refused: string[] = [];
   const repairs: string[] = [];
-  for (const [index, each] of raw.entries()) {
+  for (const [index, each] of raw.slice(0, count + MOST_SPARE).entries()) {
     if (suggestions.length === count) break;
     const reading = readPoint(compiled, each);
     if (reading.kind === 'refused') {

@@ -57,10 +57,16 @@ export function judgeStatus(status: number, text: string, retryAfter: string | n
     const isMeant = each.status === '5xx' ? status >= 500 : each.status.includes(status);
     return isMeant && (each.text === undefined || each.text.test(text));
   });
-  const retrySeconds = Number(retryAfter ?? /"retry_after"\s*:\s*"?(\d+(?:\.\d+)?)/.exec(text)?.[1] ?? Number.NaN);
+  const retrySeconds = secondsOf(retryAfter ?? /"retry_after"\s*:\s*"?(\d+(?:\.\d+)?)/.exec(text)?.[1] ?? '');
   return {
     remedy: row?.remedy ?? 'next',
     message: `HTTP ${status}, ${row?.say ?? 'not understood'}`,
-    ...(Number.isFinite(retrySeconds) ? { retrySeconds } : {}),
+    ...(Number.isNaN(retrySeconds) ? {} : { retrySeconds: Math.max(0, retrySeconds) }),
   };
+}
+
+/** Retry-After in both its forms (RFC 9110, 10.2.3): seconds, or the moment from which on one may ask again. NaN for neither. */
+function secondsOf(text: string): number {
+  const seconds = text.trim() === '' ? Number.NaN : Number(text);
+  return Number.isNaN(seconds) ? (Date.parse(text) - Date.now()) / 1000 : seconds;
 }

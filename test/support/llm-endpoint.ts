@@ -16,6 +16,8 @@ export type Scripted =
       readonly delayMs?: number;
       /** Drop the connection instead of answering. */
       readonly hangUp?: boolean;
+      /** Send half of the body, then drop the connection. */
+      readonly breakOff?: boolean;
       readonly error?: string;
     };
 
@@ -95,9 +97,10 @@ async function answer(scripted: Exclude<Scripted, string>, incoming: IncomingMes
   if (scripted.delayMs !== undefined) await new Promise((resolve) => setTimeout(resolve, scripted.delayMs));
   const status = scripted.status ?? 200;
   response.writeHead(status, { 'content-type': 'application/json', ...scripted.headers });
-  response.end(
-    scripted.body ?? JSON.stringify(status >= 400 ? { error: { message: scripted.error ?? `scripted ${status}` } } : completion(scripted)),
-  );
+  const body =
+    scripted.body ?? JSON.stringify(status >= 400 ? { error: { message: scripted.error ?? `scripted ${status}` } } : completion(scripted));
+  if (scripted.breakOff) response.write(body.slice(0, body.length / 2), () => incoming.socket.destroy());
+  else response.end(body);
 }
 
 function completion({ content, tools }: Exclude<Scripted, string>): object {

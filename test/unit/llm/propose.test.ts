@@ -63,6 +63,11 @@ const refused = (status: number, error = `scripted ${status}`, headers: Record<s
   headers,
 });
 
+/** HTTP 200 with this as the assistant's message, and no count of tokens. */
+function answered(message: object): Scripted {
+  return { body: JSON.stringify({ choices: [{ message: { role: 'assistant', ...message } }] }) };
+}
+
 /** What the service or the model does, and what comes of it. */
 const CASES: readonly Case[] = [
   { title: 'a good answer', script: [GOOD], lr: [0.01], events: ['proposed'], requests: 1 },
@@ -283,6 +288,51 @@ const CASES: readonly Case[] = [
     events: ['asked_again', 'asked_again', 'model_failed', 'fell_back service'],
     requests: 3,
   },
+  {
+    title: 'an answer that breaks off in the middle',
+    script: [{ content: GOOD, breakOff: true }, GOOD],
+    lr: [0.01],
+    events: ['asked_again', 'proposed'],
+    requests: 2,
+  },
+  {
+    title: '429 until two hours from now, as a date: the campaign does not wait',
+    script: [refused(429, 'slow down', { 'retry-after': new Date(Date.now() + 7_200_000).toUTCString() }), GOOD],
+    lr: [],
+    events: ['model_failed', 'fell_back service'],
+    requests: 1,
+  },
+  {
+    title: 'an answer without end is not read to it',
+    script: [{ content: 'x'.repeat(5_000_000) }],
+    lr: [],
+    events: ['model_failed', 'fell_back service'],
+    requests: 1,
+  },
+  {
+    title: 'content in parts',
+    script: [answered({ content: [{ type: 'text', text: GOOD }, null] })],
+    lr: [0.01],
+    events: ['proposed'],
+    requests: 1,
+  },
+  ...[
+    [null],
+    'abc',
+    { a: 1 },
+    [{ id: 'a', type: 'function' }],
+    [{ id: 'a', type: 'function', function: {} }],
+    [{ type: 'function', function: 3 }],
+  ].map(
+    (calls): Case => ({
+      title: `tool calls that are none: ${JSON.stringify(calls)}`,
+      script: [answered({ content: GOOD, tool_calls: calls })],
+      options: { tools: true },
+      lr: [0.01],
+      events: ['proposed'],
+      requests: 1,
+    }),
+  ),
 ];
 
 describe('the proposer', () => {
@@ -367,6 +417,30 @@ describe('the proposer', () => {
     const endpoint = await serve((request) => (request.body.tools ? { tools: [{ name: 'statistics', arguments: '{}' }] } : GOOD));
     expect((await propose(llm(endpoint.baseUrl, { tools: true }))).suggestions).toHaveLength(1);
     expect(endpoint.requests.map((request) => request.body.tools !== undefined)).toEqual([true, true, true, false]);
+  });
+
+  it('answers eight calls of tools at most, and repeats only these to the service', async () => {
+    const tools = Array.from({ length: 3000 }, () => ({ name: 'statistics', arguments: '{}' }));
+    const endpoint = await serve([{ tools }, GOOD]);
+    expect((await propose(llm(endpoint.baseUrl, { tools: true }))).suggestions).toHaveLength(1);
+    const messages = endpoint.requests[1]?.body.messages ?? [];
+    expect(messages.map(({ role }) => role)).toEqual(['system', 'user', 'assistant', ...Array.from({ length: 8 }, () => 'tool')]);
+    expect((messages[2] as unknown as { tool_calls: unknown[] }).tool_calls).toHaveLength(8);
+  });
+
+  it('tells the model of a flood of doubles in a few words', async () => {
+    const endpoint = await serve([`[${Array.from({ length: 2000 }, () => SAME_AS_TRIAL_1).join(',')}]`, GOOD]);
+    expect((await propose(llm(endpoint.baseUrl))).suggestions).toHaveLength(1);
+    expect(endpoint.requests[1]?.body.messages.at(-1)?.content?.length).toBeLessThan(2500);
+  });
+
+  it('guesses the tokens of a service that does not count them, so that the limit holds', async () => {
+    const endpoint = await serve([answered({ content: 'x'.repeat(4000) })]);
+    const result = await propose(llm(endpoint.baseUrl, { budget: { calls: 100, tokens: 1000 } }));
+    expect(result.usage.calls).toBe(1);
+    expect(result.usage.completionTokens).toBe(1000);
+    expect(result.usage.promptTokens).toBeGreaterThan(100);
+    expect(kinds(result.events)).toEqual(['fell_back budget']);
   });
 
   it('remembers what a model cannot do, so that a refusal is met once', async () => {

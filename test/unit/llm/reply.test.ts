@@ -65,6 +65,13 @@ describe('a reply', () => {
     readReply('[{"a":'.repeat(20_000), NAMES);
     expect(performance.now() - started).toBeLessThan(20_000);
   });
+
+  it('strewn with quotes, which take the square of their number to mend, is given up at once', () => {
+    const began = performance.now();
+    for (const strewn of ['"lr', "'b", '"a,', '“a', '{"lr": 1, '])
+      expect(readReply(`{"points":[${strewn.repeat(60_000)}`, ['lr'])).toBeUndefined();
+    expect(performance.now() - began).toBeLessThan(3000);
+  });
 });
 
 describe('a proposed point (row L14)', () => {
