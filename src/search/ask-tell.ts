@@ -1,10 +1,13 @@
 import type { Objective } from '../domain/campaign.ts';
-import type { Point, Space } from '../domain/space.ts';
+import type { Space } from '../domain/space.ts';
 import { isFinal, type TrialRow, type TrialState } from '../domain/trial.ts';
+import { lossesOf } from './losses.ts';
 import { readOptions } from './options.ts';
+import { paretoFront } from './pareto.ts';
 import { samplerEntry } from './registry.ts';
 import type { SamplerState } from './sampler.ts';
-import { type CompiledSpace, codesOf, compileSpace, isActive, pointOf } from './space.ts';
+import { type CompiledSpace, compileSpace } from './space.ts';
+import { toldPoint } from './told-point.ts';
 
 /**
  * The optimiser alone, as lines of JSON: `{"ask": 2}` is answered by two lines `{"id": 1, "params": {…}}`, `{"tell": {"id": 1, "value": 0.9}}` by nothing.
@@ -35,6 +38,7 @@ export interface Answer {
 
 const MINIMIZE: Objective = { metric: 'value', direction: 'minimize', reduce: 'result' };
 const MOST_ASKED = 100_000;
+const WISHES = ['ask', 'tell', 'best'] as const;
 
 /**
  * A session without trials. Example: `openAskTell(space, { sampler: 'auto', seed: 7 })`.
@@ -53,9 +57,11 @@ export function answer(session: AskTell, line: string): Answer {
   if (line.trim() === '') return { session, lines: [] };
   try {
     const message = parse(line);
+    const wishes = WISHES.filter((wish) => wish in message);
+    if (wishes.length > 1) throw new Error(`The message has ${wishes.join(' and ')}, of which only one can be answered. Send two lines.`);
     if ('ask' in message) return ask(session, message.ask);
     if ('tell' in message) return { session: tell(session, message.tell), lines: [] };
-    if ('best' in message) return { session, lines: [JSON.stringify({ best: best(session) })] };
+    if ('best' in message) return { session, lines: [JSON.stringify(best(session))] };
     throw new Error(
       `The message has the keys ${Object.keys(message).join(', ') || '(none)'}. Send {"ask": n}, {"tell": {…}} or {"best": true}.`,
     );
@@ -163,19 +169,9 @@ function reportedAt(step: number, value: number, curve: TrialRow['curve'] = []):
 /** A point of the user's own: told without having been asked for. */
 function own({ space, trials }: AskTell, params: unknown): TrialRow {
   if (typeof params !== 'object' || params === null) throw new Error('tell has neither id nor params.');
-  const codes = codesOf(space, params as Point);
-  space.dimensions.forEach(({ name }, i) => {
-    if (Number.isNaN(codes[i] as number) && isActive(space, codes, i))
-      throw new Error(`tell.params.${name} is missing or not a value of the space.`);
-  });
-  return {
-    number: trials.length + 1,
-    params: pointOf(space, codes),
-    origin: 'user',
-    state: 'running',
-    attempts: 1,
-    createdAt: trials.length + 1,
-  };
+  const number = trials.length + 1;
+  const point = toldPoint(space, params as Readonly<Record<string, unknown>>);
+  return { number, params: point, origin: 'user', state: 'running', attempts: 1, createdAt: number };
 }
 
 /** The values of a tell, or that one of them is NaN, infinite or null. */
@@ -194,15 +190,22 @@ function isNotFinite(value: unknown): boolean {
   return value === null || (typeof value === 'number' && !Number.isFinite(value));
 }
 
-/** The best completed trial of the first objective; null before there is one. */
-function best({ trials, objectives }: AskTell): unknown {
-  const sign = objectives[0]?.direction === 'maximize' ? -1 : 1;
-  let found: TrialRow | undefined;
-  for (const trial of trials) {
-    if (trial.state !== 'completed' || !trial.values) continue;
-    if (!found || sign * (trial.values[0] as number) < sign * (found.values?.[0] as number)) found = trial;
-  }
-  return found
-    ? { id: found.number, params: found.params, ...(objectives.length === 1 ? { value: found.values?.[0] } : { values: found.values }) }
-    : null;
+/** The best completed trial, null before there is one; of several objectives the best of the first, and `front`, the trials that no other dominates. */
+function best({ trials, objectives }: AskTell): Record<string, unknown> {
+  const ended = trials.flatMap((trial) => {
+    const losses = trial.state === 'completed' ? lossesOf(objectives, trial) : undefined;
+    return losses === undefined ? [] : [{ trial, losses }];
+  });
+  const told = ({ number, params, values = [] }: TrialRow) => ({
+    id: number,
+    params,
+    ...(objectives.length === 1 ? { value: values[0] } : { values }),
+  });
+  const [first, ...others] = ended;
+  const found = others.reduce((least, each) => ((each.losses[0] as number) < (least?.losses[0] as number) ? each : least), first);
+  const front =
+    objectives.length === 1
+      ? {}
+      : { front: paretoFront(ended.map(({ losses }) => losses)).map((at) => told((ended[at] as { trial: TrialRow }).trial)) };
+  return { best: found === undefined ? null : told(found.trial), ...front };
 }

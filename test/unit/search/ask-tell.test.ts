@@ -220,3 +220,62 @@ test('an unknown sampler is refused when the session opens', () => {
   expect(() => openAskTell(space, { sampler: 'hope' })).toThrow(/not known/);
   expect(() => openAskTell(space, { sampler: 'gp', options: { hope: 1 } })).toThrow(/hope is not an option/);
 });
+
+const OWN: Space = {
+  parameters: [
+    { name: 'lr', type: 'float', min: 1e-5, max: 0.1, log: true },
+    { name: 'layers', type: 'int', min: 1, max: 8 },
+    { name: 'drop', type: 'float', min: 0, max: 0.5, step: 0.1 },
+    { name: 'bs', type: 'ordinal', values: [16, 32] },
+    { name: 'data', type: 'constant', value: 'cifar' },
+  ],
+};
+
+test.each([
+  ['above its range', { lr: 5 }, 'tell.params.lr is 5, no value of the space'],
+  ['below its range', { layers: 0 }, 'tell.params.layers is 0'],
+  ['null', { lr: null }, 'tell.params.lr is null'],
+  ['true', { layers: true }, 'tell.params.layers is true'],
+  ['no whole number', { layers: 3.4 }, 'tell.params.layers is 3.4'],
+  ['between two steps', { drop: 0.25 }, 'tell.params.drop is 0.25'],
+  ['a text', { bs: '16' }, 'tell.params.bs is "16"'],
+  ['another constant', { data: 'mnist' }, 'tell.params.data is "mnist"'],
+  ['missing', { lr: undefined }, 'tell.params.lr is missing'],
+])('a point of one’s own whose value is %s is an error, not another point', (_, change, words) => {
+  const params = { lr: 0.0123456789, layers: 3, drop: 0.3, bs: 16, ...change };
+  const { answers, session } = talk(openAskTell(OWN), [{ tell: { params, value: 1 } }]);
+  expect(answers[0]?.[0]?.error).toContain(words);
+  expect(session.trials).toEqual([]);
+});
+
+test('a point of one’s own that is one of the space is taken, constants being understood', () => {
+  const params = { lr: 0.01, layers: 3, drop: 0.30000000000000004, bs: 16 };
+  const { answers } = talk(openAskTell(OWN), [{ tell: { params, value: 1 } }, { best: true }]);
+  expect(answers).toEqual([[], [{ best: { id: 1, params: { ...params, drop: 0.3, data: 'cifar' }, value: 1 } }]]);
+});
+
+test('a line with two wishes is an error, since one of them would be lost', () => {
+  const { answers, session } = talk(openAskTell(space), [{ ask: 1 }, { ask: 1, tell: { id: 1, value: 1 } }]);
+  expect(answers[1]).toEqual([{ error: 'The message has ask and tell, of which only one can be answered. Send two lines.' }]);
+  expect(session.trials).toHaveLength(1);
+});
+
+test('best of several objectives tells the front', () => {
+  const objectives = [
+    { metric: 'a', direction: 'minimize', reduce: 'result' },
+    { metric: 'b', direction: 'maximize', reduce: 'result' },
+  ] as const;
+  const values = [
+    [1, 1],
+    [2, 3],
+    [3, 2],
+    [0.5, 0.1],
+    [4, 9],
+  ];
+  const tells = values.map((value, at) => ({ tell: { id: at + 1, value, ...(at === 4 ? { state: 'pruned' } : {}) } }));
+  const { answers } = talk(openAskTell(space, { objectives }), [{ best: true }, { ask: 5 }, ...tells, { best: true }]);
+  expect(answers[0]).toEqual([{ best: null, front: [] }]);
+  const [last] = answers.at(-1) as { best: { id: number; values: number[] }; front: { id: number }[] }[];
+  expect(last?.best).toMatchObject({ id: 4, values: [0.5, 0.1] });
+  expect(last?.front.map(({ id }) => id)).toEqual([1, 2, 4]);
+});
