@@ -107,19 +107,36 @@ function valuesOf(
   return { values: found };
 }
 
-/** A value as the parameter writes it: `"64"` of a table may be the number or the text, 3.0 the whole number. */
+/** A value as the parameter writes it: `"64"` of a table may be the number or the text, 3.0 the whole number, `True` the truth. */
 function valueFor(parameter: Parameter, raw: unknown): ParameterValue | undefined {
   switch (parameter.type) {
     case 'float':
     case 'int': {
-      const value = typeof raw === 'number' ? raw : typeof raw === 'string' && raw.trim() !== '' ? Number(raw) : Number.NaN;
+      const value = numberOf(raw);
       return Number.isFinite(value) ? value : undefined;
     }
     case 'constant':
-      return String(raw) === String(parameter.value) ? parameter.value : undefined;
+      return amongValues([parameter.value], raw);
     default:
-      return parameter.values.find((value) => value === raw) ?? parameter.values.find((value) => String(value) === String(raw));
+      return amongValues(parameter.values, raw);
   }
+}
+
+/** The very value, else the one that is written so, else the only one that means the same: 64 for `64.0`, true for `True`. */
+function amongValues(values: readonly ParameterValue[], raw: unknown): ParameterValue | undefined {
+  const text = String(raw);
+  const same = values.find((value) => value === raw) ?? values.find((value) => String(value) === text);
+  if (same !== undefined) return same;
+  const number = numberOf(raw);
+  const alike = values.filter((value) =>
+    Number.isNaN(number) ? String(value).toLowerCase() === text.toLowerCase() : numberOf(value) === number,
+  );
+  return alike.length === 1 ? alike[0] : undefined;
+}
+
+function numberOf(value: unknown): number {
+  if (typeof value === 'number') return value;
+  return typeof value === 'string' && value.trim() !== '' ? Number(value) : Number.NaN;
 }
 
 /**

@@ -10,11 +10,18 @@ export interface ForeignTrial {
   readonly isComplete: boolean;
 }
 
+/** Which way an objective of the source went. */
+export interface ForeignDirection {
+  readonly direction: 'minimize' | 'maximize';
+  /** Absent where the source has no names: then its place counts. */
+  readonly metric?: string;
+}
+
 /** What a source holds. */
 export interface ForeignResults {
   readonly trials: readonly ForeignTrial[];
   /** One per objective, where the source tells it. */
-  readonly directions?: readonly ('minimize' | 'maximize')[];
+  readonly directions?: readonly ForeignDirection[];
 }
 
 /** Something that cannot be read as results, in one or two sentences for the user. */

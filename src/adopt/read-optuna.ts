@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { z } from 'zod';
+import { parsePythonJson } from '../domain/python-json.ts';
 import { packageRoot } from '../package-root.ts';
-import { type ForeignResults, type ForeignTrial, UnreadableResults } from './foreign-trial.ts';
+import { type ForeignDirection, type ForeignResults, type ForeignTrial, UnreadableResults } from './foreign-trial.ts';
 
 /** Operations of Optuna's journal (optuna/storages/journal/_storage.py, class JournalOperation) that say something about results. */
 const OPERATIONS = { createStudy: 0, deleteStudy: 1, studySystemAttribute: 3, createTrial: 4, trialParam: 5, trialState: 6 } as const;
@@ -11,9 +12,11 @@ const OPERATIONS = { createStudy: 0, deleteStudy: 1, studySystemAttribute: 3, cr
 const COMPLETE = 1;
 const MINIMIZE = 1;
 
+type Direction = ForeignDirection['direction'];
+
 interface JournalStudy {
   readonly name: string;
-  readonly directions: readonly ('minimize' | 'maximize')[];
+  readonly directions: readonly Direction[];
   metricNames?: readonly string[];
   isDeleted: boolean;
 }
@@ -56,7 +59,7 @@ export function readOptunaJournal(text: string, file: string, study?: string): F
   const present = studies.map((each, id) => ({ ...each, id })).filter((each) => !each.isDeleted);
   const chosen = chooseStudy(present, file, study);
   return {
-    directions: chosen.directions,
+    directions: directionsOf(chosen.directions, chosen.metricNames),
     trials: trials
       .filter((trial) => trial.study === chosen.id)
       .map(
@@ -128,7 +131,8 @@ function valuesOf({ value, values }: z.output<typeof line>): readonly unknown[] 
 
 function jsonOf(content: string, where: string): unknown {
   try {
-    return JSON.parse(content);
+    // An objective that was infinite stands there as Python writes it.
+    return parsePythonJson(content);
   } catch (cause) {
     throw new UnreadableResults(`${where} is no JSON.`, { cause });
   }
@@ -146,6 +150,13 @@ function external(value: number, distribution: string | undefined): unknown {
 
 function named(values: readonly unknown[], names: readonly string[] | undefined): ForeignTrial['values'] {
   return names === undefined || names.length !== values.length ? values : Object.fromEntries(names.map((name, at) => [name, values[at]]));
+}
+
+function directionsOf(directions: readonly Direction[], names: readonly string[] | undefined): readonly ForeignDirection[] {
+  return directions.map((direction, at) => {
+    const metric = names?.length === directions.length ? names[at] : undefined;
+    return { direction, ...(metric === undefined ? {} : { metric }) };
+  });
 }
 
 function chooseStudy<S extends { readonly name: string }>(studies: readonly S[], file: string, wanted: string | undefined): S {
@@ -193,7 +204,10 @@ export function readOptunaDatabase(file: string, python: string, study?: string)
   }
   const chosen = chooseStudy(database.parse(JSON.parse(text)), file, study);
   return {
-    directions: chosen.directions.map((direction) => (direction === 'MINIMIZE' ? 'minimize' : 'maximize')),
+    directions: directionsOf(
+      chosen.directions.map((direction) => (direction === 'MINIMIZE' ? 'minimize' : 'maximize')),
+      chosen.metric_names ?? undefined,
+    ),
     trials: chosen.trials.map(
       ({ number, state, values, params }): ForeignTrial => ({
         from: `${chosen.name} trial ${number}`,

@@ -1,16 +1,17 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { bestPoints } from '../adopt/best-points.ts';
 import { chooseEntries, type FitTarget, fitToSpace } from '../adopt/fit-to-space.ts';
 import { type ForeignResults, UnreadableResults } from '../adopt/foreign-trial.ts';
 import { readOptunaDatabase, readOptunaJournal } from '../adopt/read-optuna.ts';
-import { readCsv, readJsonLines } from '../adopt/read-tables.ts';
+import { readCsv, readJsonRecords } from '../adopt/read-tables.ts';
 import type { CampaignSpec } from '../domain/campaign.ts';
 import { trialWorkflowId } from '../domain/ids.ts';
 import type { ParameterValue } from '../domain/space.ts';
 import { writeAtomically } from '../report/atomic.ts';
 import { admitCampaign } from '../spec/admit.ts';
-import { MOST_RESULTS, type WarmStartEntry } from '../spec/warm-start.ts';
+import { MOST_RESULTS } from '../spec/warm-start.ts';
 import { plural } from '../view/format.ts';
 import { pointOf } from './change-commands.ts';
 import { CliError, type Exit } from './exit-codes.ts';
@@ -43,13 +44,14 @@ export async function adopt(sources: readonly string[], options: AdoptOptions, i
   const spec = await admitCampaign(options.into, { ignoresWarmStart: true });
   const found: ForeignResults[] = [];
   for (const source of sources) found.push(await readSource(source, options, io));
-  for (const [at, { directions }] of found.entries()) refuseOtherDirection(sources[at] as string, directions, spec);
+  const rename = new Map(options.rename.map(pairOf));
+  for (const [at, { directions }] of found.entries()) refuseOtherDirection(sources[at] as string, directions, spec.objectives, rename);
   const trials = found.flatMap((each) => each.trials);
   const target: FitTarget = {
     space: spec.space,
     objectives: spec.objectives,
     ...(spec.metricConstraints === undefined ? {} : { metricConstraints: spec.metricConstraints }),
-    rename: new Map(options.rename.map(pairOf)),
+    rename,
     fixed: new Map<string, ParameterValue>(options.fixed.length === 0 ? [] : Object.entries(pointOf(options.fixed))),
   };
   const { entries, skipped } = fitToSpace(trials, target);
@@ -61,16 +63,17 @@ export async function adopt(sources: readonly string[], options: AdoptOptions, i
       [`None of ${plural(trials.length, 'trial')} fits ${options.into}${reasons.length === 0 ? '.' : ':'}`, ...reasons].join('\n'),
     );
   const chosen =
-    options.points === undefined ? chooseEntries(entries, spec.objectives, options.limit) : bestOf(entries, spec, options.points);
+    options.points === undefined ? chooseEntries(entries, spec.objectives, options.limit) : bestPoints(entries, spec, options.points);
   const content =
     options.points === undefined
       ? chosen.map((entry) => `${JSON.stringify(entry)}\n`).join('')
       : stringify({ enqueue: chosen.map(({ params }) => params) });
   if (options.out === '-') io.output.write(content);
   else await writingTo('--out', options.out, () => writeAtomically(options.out, content));
-  const next = options.points === undefined ? `warm_start: ${options.out}` : 'the list `enqueue` of that file';
+  const next =
+    options.points === undefined ? `warm_start: ${options.out === '-' ? 'FILE' : options.out}` : 'the list `enqueue` of that file';
   const text = [
-    `${plural(chosen.length, options.points === undefined ? 'result' : 'point')} of ${plural(trials.length, 'trial')} written to ${options.out}. Put into ${options.into}: ${next}`,
+    `${plural(chosen.length, options.points === undefined ? 'result' : 'point')} of ${plural(trials.length, 'trial')} written to ${options.out === '-' ? 'standard output' : options.out}. Put into ${options.into}: ${next}`,
     ...(chosen.length < entries.length
       ? [
           `${entries.length - chosen.length} more fit and were left out${options.points === undefined ? ` (--limit ${options.limit}: the best half and a spread of the rest)` : ''}.`,
@@ -84,13 +87,6 @@ export async function adopt(sources: readonly string[], options: AdoptOptions, i
   return 'ok';
 }
 
-function bestOf(entries: readonly WarmStartEntry[], spec: CampaignSpec, count: number): WarmStartEntry[] {
-  const [first] = spec.objectives;
-  const sign = first?.direction === 'maximize' ? -1 : 1;
-  const loss = (entry: WarmStartEntry) => sign * (entry.values[first?.metric ?? ''] ?? 0);
-  return [...entries].sort((a, b) => loss(a) - loss(b)).slice(0, count);
-}
-
 function pairOf(text: string): [string, string] {
   const [, theirs, ours] = /^([^=]+)=(.+)$/.exec(text) ?? [];
   if (theirs === undefined || ours === undefined)
@@ -98,14 +94,25 @@ function pairOf(text: string): [string, string] {
   return [theirs, ours];
 }
 
-function refuseOtherDirection(source: string, directions: ForeignResults['directions'], { objectives }: CampaignSpec): void {
-  const at =
-    directions?.findIndex((direction, index) => objectives[index] !== undefined && objectives[index].direction !== direction) ?? -1;
-  if (at < 0) return;
+/** Objectives are told apart by name where the source has names, else by their place. */
+function refuseOtherDirection(
+  source: string,
+  directions: ForeignResults['directions'],
+  objectives: CampaignSpec['objectives'],
+  rename: FitTarget['rename'],
+): void {
+  const ours = objectives.map(({ metric, direction }, at) => {
+    const theirs = directions?.some((one) => one.metric !== undefined)
+      ? directions.find((one) => one.metric !== undefined && (rename.get(one.metric) ?? one.metric) === metric)
+      : directions?.[at];
+    return { metric, direction, theirs: theirs?.direction };
+  });
+  const other = ours.find(({ direction, theirs }) => theirs !== undefined && theirs !== direction);
+  if (other === undefined) return;
   throw new CliError(
     'usage',
     'HF-OTHER-DIRECTION',
-    `${source} was to ${directions?.[at]} its objective, but the campaign file says ${objectives[at]?.direction} ${objectives[at]?.metric}. They cannot learn from each other.`,
+    `${source} was to ${other.theirs} its objective, but the campaign file says ${other.direction} ${other.metric}. They cannot learn from each other.`,
   );
 }
 
@@ -117,16 +124,25 @@ async function readSource(source: string, options: AdoptOptions, io: CliIo): Pro
     throw new CliError(
       'usage',
       'HF-STORAGE',
-      `${source} is a database server. Export the study there (\`optuna trials --storage URL --study-name NAME -f csv > study.csv\`) and adopt the file.`,
+      `${source} is a database server. Export the study there (\`optuna trials --storage URL --study-name NAME -f json > study.json\`) and adopt the file.`,
     );
-  if (!existsSync(file)) return fromCampaign(source);
+  if (!existsSync(file)) {
+    // Ids of campaigns have no such endings; without this the answer would be that Temporal is not there, or knows no such campaign.
+    if (/^[./~]|\.(db|sqlite3?|log|jsonl?|csv|tsv|txt)$/i.test(file))
+      throw new CliError(
+        'usage',
+        'HF-NO-RESULTS',
+        `${source} is not there. Name a campaign, a results folder, a table (CSV, JSON Lines) or a study of Optuna (database, journal).`,
+      );
+    return fromCampaign(source);
+  }
   try {
     if (statSync(file).isDirectory()) return existsSync(join(file, 'trials.jsonl')) ? await fromCampaign(file) : await fromCampaign(source);
     if (firstBytes(file).startsWith(SQLITE_MAGIC)) return readOptunaDatabase(file, scriptPython(io.env), options.study);
     const text = readFileSync(file, 'utf8');
     const start = text.trimStart().slice(0, 200);
     if (/^\{[^\n]*"op_code"/.test(start)) return readOptunaJournal(text, source, options.study);
-    return start.startsWith('{') ? readJsonLines(text, source) : readCsv(text, source);
+    return /^[{[]/.test(start) ? readJsonRecords(text, source) : readCsv(text, source);
   } catch (error) {
     if (error instanceof UnreadableResults) throw new CliError('failed', 'HF-UNREADABLE', error.message, { cause: error });
     throw error;
@@ -138,7 +154,7 @@ async function fromCampaign(name: string): Promise<ForeignResults> {
   if (read === undefined) throw new Error('no campaign was read');
   const { objectives, metricConstraints = [] } = read;
   return {
-    ...(read.isDirectionKnown ? { directions: objectives.map(({ direction }) => direction) } : {}),
+    ...(read.isDirectionKnown ? { directions: objectives.map(({ metric, direction }) => ({ metric, direction })) } : {}),
     trials: read.rows.map((row) => ({
       from: trialWorkflowId(read.campaign, row.number),
       params: row.params,

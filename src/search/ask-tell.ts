@@ -1,4 +1,5 @@
 import type { Objective } from '../domain/campaign.ts';
+import { parsePythonJson } from '../domain/python-json.ts';
 import type { Space } from '../domain/space.ts';
 import { isFinal, type TrialRow, type TrialState } from '../domain/trial.ts';
 import { lossesOf } from './losses.ts';
@@ -73,21 +74,12 @@ export function answer(session: AskTell, line: string): Answer {
 function parse(line: string): Record<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(line);
+    value = parsePythonJson(line);
   } catch {
-    try {
-      value = JSON.parse(withoutBareNumbers(line));
-    } catch {
-      throw new Error('The line is not JSON. Send one JSON object a line, like {"ask": 1}.');
-    }
+    throw new Error('The line is not JSON. Send one JSON object a line, like {"ask": 1}.');
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('The line is not a JSON object.');
   return value as Record<string, unknown>;
-}
-
-/** NaN and Infinity as Python's json writes them, which are no JSON, become null; inside strings they stay. */
-function withoutBareNumbers(line: string): string {
-  return line.replace(/"(?:\\.|[^"\\])*"|-?\b(?:NaN|Infinity)\b/g, (part) => (part.startsWith('"') ? part : 'null'));
 }
 
 function ask(session: AskTell, count: unknown): Answer {

@@ -5,8 +5,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { bestPoints } from '../../../src/adopt/best-points.ts';
 import { chooseEntries, fitToSpace } from '../../../src/adopt/fit-to-space.ts';
-import { readCsv, readJsonLines } from '../../../src/adopt/read-tables.ts';
+import { readCsv, readJsonRecords } from '../../../src/adopt/read-tables.ts';
+import type { Objective } from '../../../src/domain/campaign.ts';
+import type { Space } from '../../../src/domain/space.ts';
 import { toOptunaJournal } from '../../../src/report/optuna.ts';
 import { writeReport } from '../../../src/report/write.ts';
 import { admitCampaign } from '../../../src/spec/admit.ts';
@@ -139,7 +142,10 @@ describe('holdfast adopt', () => {
       exit: 2,
       err: expect.stringContaining('more than the 1000'),
     });
-    expect(await cli('adopt', 'postgresql://host/db', ...into)).toMatchObject({ exit: 2, err: expect.stringContaining('optuna trials') });
+    expect(await cli('adopt', 'postgresql://host/db', ...into)).toMatchObject({
+      exit: 2,
+      err: expect.stringContaining('-f json > study.json'),
+    });
     expect(await cli('adopt', at('text.jsonl'), ...into)).toMatchObject({
       exit: 1,
       err: expect.stringContaining('text.jsonl:2 is no JSON'),
@@ -187,7 +193,7 @@ describe('tables of others', () => {
       JSON.stringify({ params: { ...point, hidden: 35 }, values: null, state: 'failed' }),
       JSON.stringify({ params: { ...point, hidden: 36 }, value: null }),
     ].join('\n');
-    const { entries, skipped } = fitToSpace(readJsonLines(lines, 'x.jsonl').trials, target);
+    const { entries, skipped } = fitToSpace(readJsonRecords(lines, 'x.jsonl').trials, target);
     expect(entries.map(({ params, values }) => [params.hidden, values.val_accuracy])).toEqual([
       [32, 0.9],
       [33, 0.8],
@@ -197,8 +203,86 @@ describe('tables of others', () => {
   });
 
   it('a constant of another value is another experiment', () => {
-    const { trials } = readJsonLines(JSON.stringify({ params: { ...point, solver: 'sgd' }, value: 0.9 }), 'x.jsonl');
+    const { trials } = readJsonRecords(JSON.stringify({ params: { ...point, solver: 'sgd' }, value: 0.9 }), 'x.jsonl');
     expect(fitToSpace(trials, target).skipped).toEqual([{ reason: 'solver is outside the search space', count: 1 }]);
+  });
+
+  it.each([
+    ['tabs', 'learning_rate\tbatch_size\thidden\talpha\tactivation\tval_accuracy\n0.01\t64\t32\t1e-4\ttanh\t0.9\n'],
+    ['semicolons and decimal commas', 'learning_rate;batch_size;hidden;alpha;activation;val_accuracy\n0,01;64;32;1e-4;tanh;0,9\n'],
+    [
+      'spaces around the cells',
+      ' learning_rate , batch_size, hidden, alpha, activation, val_accuracy\n 0.01, 64, 32, 1e-4, "tanh" , 0.9\n',
+    ],
+    [
+      'whole numbers as pandas writes them beside empty cells',
+      'learning_rate,batch_size,hidden,alpha,activation,val_accuracy\n0.01,64.0,32.0,1e-4,tanh,0.9\n',
+    ],
+  ])('CSV with %s', (_, csv) => {
+    const { entries } = fitToSpace(readCsv(csv, 't.csv').trials, target);
+    expect(entries).toMatchObject([{ params: { ...point, solver: 'adam' }, values: { val_accuracy: 0.9 } }]);
+  });
+
+  it('keep texts that look like numbers or truths, where the space has texts', () => {
+    const space: Space = {
+      parameters: [
+        { name: 'version', type: 'categorical', values: ['3.1', '3.10'] },
+        { name: 'word', type: 'categorical', values: ['True', 'False'] },
+        { name: 'flag', type: 'categorical', values: [true, false] },
+      ],
+    };
+    const csv = 'version,word,flag,val_accuracy\n3.10,True,True,0.9\n3.1,false,FALSE,0.8\n3.100,True,True,0.7\n';
+    const { entries, skipped } = fitToSpace(readCsv(csv, 't.csv').trials, { ...target, space });
+    expect(entries.map(({ params }) => params)).toEqual([
+      { version: '3.10', word: 'True', flag: true },
+      { version: '3.1', word: 'False', flag: false },
+    ]);
+    expect(skipped).toEqual([{ reason: 'version is outside the search space', count: 1 }]);
+  });
+
+  it.each([
+    ['two columns of one name', 'lr,lr,val_accuracy\n1,2,3\n', 't.csv has two columns "lr"'],
+    ['a comma that nobody quoted', 'lr,val_accuracy\n1,2\n1,2,3\n', 't.csv:3 has 3 cells, but the head names 2'],
+    ['a head only', 'lr,val_accuracy\n', 't.csv has a head, but no line below it'],
+  ])('CSV with %s is refused instead of read wrongly', (_, csv, words) => {
+    expect(() => readCsv(csv, 't.csv')).toThrow(words);
+  });
+
+  it('JSON as Python writes it, as a list, with metrics beside the parameters, with Ray Tune’s word', () => {
+    const lines = [
+      JSON.stringify({ params: point, val_accuracy: 0.9 }),
+      JSON.stringify({ params: { ...point, hidden: 33 }, metrics: { val_accuracy: 0.8 } }),
+      JSON.stringify({ config: { ...point, hidden: 34 }, val_accuracy: 0.7 }),
+      JSON.stringify({ params: { ...point, hidden: 35 }, values: { 0: 0.6 }, state: 'COMPLETE' }),
+      JSON.stringify({ params: { ...point, hidden: 36 }, value: 'NaN' }).replace('"NaN"', 'NaN'),
+    ];
+    for (const text of [lines.join('\n'), `[${lines.join(', ')}]`]) {
+      const { entries, skipped } = fitToSpace(readJsonRecords(text, 'x.json').trials, target);
+      expect(entries.map(({ params, values }) => [params.hidden, values.val_accuracy])).toEqual([
+        [32, 0.9],
+        [33, 0.8],
+        [34, 0.7],
+        [35, 0.6],
+      ]);
+      expect(skipped).toEqual([{ reason: 'did not run to its end', count: 1 }]);
+    }
+  });
+
+  it('the best points keep the conditions on metrics, come once each, and are those of the front', () => {
+    const entry = (x: number, a: number, b: number, mem: number): WarmStartEntry => ({
+      params: { x },
+      values: { a, b },
+      metrics: { mem },
+      from: 'x',
+    });
+    const entries = [entry(1, 0.99, 9, 50), entry(2, 0.9, 3, 5), entry(2, 0.89, 3, 5), entry(3, 0.8, 5, 5), entry(4, 0.5, 1, 5)];
+    const metricConstraints = [{ metric: 'mem', op: '<=', bound: 10 }] as const;
+    const a = { metric: 'a', direction: 'maximize', reduce: 'result' } as const;
+    const b = { metric: 'b', direction: 'minimize', reduce: 'result' } as const;
+    const xs = (objectives: readonly Objective[], count: number) =>
+      bestPoints(entries, { objectives, metricConstraints }, count).map(({ params }) => params.x);
+    expect(xs([a], 9)).toEqual([2, 3, 4, 1]);
+    expect(xs([a, b], 2)).toEqual([2, 4]);
   });
 
   it('of more than --limit the best half stays, and a spread of the rest', () => {
@@ -236,6 +320,20 @@ for storage in ("sqlite:///" + sys.argv[1], JournalStorage(JournalFileBackend(sy
     other.add_trial(optuna.trial.create_trial(params={}, distributions={}, value=1.0))
 `;
 
+const MAKE_TWO = `
+import optuna, sys
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+def objective(trial):
+    x = trial.suggest_float("x", 0, 1)
+    return (float("inf") if trial.number == 1 else x, 1 - x)
+for storage in ("sqlite:///" + sys.argv[1], JournalStorage(JournalFileBackend(sys.argv[2]))):
+    study = optuna.create_study(storage=storage, study_name="two", directions=["minimize", "maximize"], sampler=optuna.samplers.RandomSampler(seed=1))
+    study.set_metric_names(["loss", "val_accuracy"])
+    study.optimize(objective, n_trials=3)
+`;
+
 describe.runIf(PYTHON)('studies of Optuna', () => {
   it('are read from SQLite and from a journal alike: finished trials, categories as they are', async () => {
     execFileSync(PYTHON as string, ['-c', MAKE, at('study.db'), at('journal.log')]);
@@ -266,6 +364,39 @@ describe.runIf(PYTHON)('studies of Optuna', () => {
     ]);
     expect(told[0]?.every(({ params }) => [32, 64, 128, 256].includes(params.batch_size as number) && params.solver === 'adam')).toBe(true);
     expect(told[0]?.some(({ params }) => params.activation === 'relu' && typeof params.dropout === 'number')).toBe(true);
+  });
+
+  it('with an infinite value, with objectives in another order, and as `optuna trials -f json` exports them, are the same results', async () => {
+    execFileSync(PYTHON as string, ['-c', MAKE_TWO, at('two.db'), at('two.log')]);
+    const optuna = path.join(path.dirname(PYTHON as string), 'optuna');
+    const json = execFileSync(optuna, ['trials', '--storage', `sqlite:///${at('two.db')}`, '--study-name', 'two', '-f', 'json'], {
+      stdio: 'pipe',
+    });
+    writeFileSync(at('two.json'), json);
+    writeFileSync(
+      at('x.yaml'),
+      readFileSync(at('next.yaml'), 'utf8').replace(
+        /search_space:[\s\S]*?training:/,
+        'search_space:\n  x: {type: float, min: 0, max: 1}\ntraining:',
+      ),
+    );
+    const told: unknown[] = [];
+    for (const name of ['two.db', 'two.log', 'two.json']) {
+      await cliJson('adopt', at(name), '--into', at('x.yaml'), '-o', at('x.jsonl'));
+      told.push(read('x.jsonl').map(({ params, values }) => ({ params, values })));
+    }
+    expect(told[0]).toHaveLength(3);
+    expect(told[1]).toEqual(told[0]);
+    expect(told[2]).toEqual(told[0]);
+    // Of the same name and the other direction.
+    writeFileSync(
+      at('y.yaml'),
+      readFileSync(at('x.yaml'), 'utf8').replace('metric: val_accuracy, direction: maximize', 'metric: loss, direction: maximize'),
+    );
+    expect(await cli('adopt', at('two.db'), '--into', at('y.yaml'))).toMatchObject({
+      exit: 2,
+      err: expect.stringContaining('minimize its objective'),
+    });
   });
 
   it('our own export is adopted as the campaign itself', async () => {
