@@ -1,22 +1,24 @@
 import type { RunRecord } from './report.ts';
 
-const COLOURS = ['#888888', '#c44e52', '#dd8452', '#8172b3', '#55a868', '#1f4e9c', '#4c9ac4', '#937860'];
+const COLOURS = ['#1f4e9c', '#888888', '#c44e52', '#dd8452', '#8172b3', '#55a868', '#937860', '#4c9ac4'];
 const WIDTH = 640;
 const HEIGHT = 400;
 const LEFT = 60;
 const BOTTOM = 40;
 
-/** Mean regret (logarithmic) after each evaluation, one line per sampler, over runs that every sampler has done, as a self-contained SVG. */
+/** Mean regret (logarithmic) after each evaluation, one line per sampler as far as all its runs go, over runs that every sampler has done, as a self-contained SVG. */
 export function regretPlot(records: readonly RunRecord[], workers: number, evaluations: number): string {
   const mine = records.filter((r) => r.workers === workers);
   const samplers = [...new Set(mine.map((r) => r.sampler))];
   const keys = [...new Set(mine.map((r) => `${r.task}|${r.seed}`))];
   const of = new Map(mine.map((r) => [`${r.sampler}|${r.task}|${r.seed}`, r.regret]));
   const paired = keys.filter((key) => samplers.every((s) => of.has(`${s}|${key}`)));
-  const curves = samplers.map((s) =>
-    Array.from({ length: evaluations }, (_, i) => paired.reduce((sum, key) => sum + (of.get(`${s}|${key}`)?.[i] ?? 0), 0) / paired.length),
-  );
-  const low = Math.log10(Math.min(...curves.map((c) => c[evaluations - 1] as number)) * 0.9);
+  const curves = samplers.map((s) => {
+    const runs = paired.map((key) => of.get(`${s}|${key}`) ?? []);
+    const length = Math.min(evaluations, ...runs.map((run) => run.length));
+    return Array.from({ length }, (_, i) => runs.reduce((sum, run) => sum + (run[i] as number), 0) / runs.length);
+  });
+  const low = Math.log10(Math.min(...curves.flat()) * 0.9);
   const top = Math.log10(1);
   const x = (i: number) => LEFT + ((WIDTH - LEFT - 150) * i) / (evaluations - 1);
   const y = (v: number) => 20 + ((HEIGHT - BOTTOM - 20) * (top - Math.log10(Math.min(1, Math.max(v, 1e-6))))) / (top - low);

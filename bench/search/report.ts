@@ -48,6 +48,10 @@ function ranksOf(values: readonly number[]): number[] {
   });
 }
 
+function regretAt(record: RunRecord | undefined, budget: number): number {
+  return record?.regret[budget - 1] ?? Number.NaN;
+}
+
 /** Prints and keeps: mean regret and mean rank per budget, over the runs that every sampler has done (paired by task and seed). */
 export function report(records: readonly RunRecord[], { workersList, evaluations, save }: ReportOptions): void {
   const lines: string[] = [];
@@ -69,11 +73,15 @@ export function report(records: readonly RunRecord[], { workersList, evaluations
       lines.push('', `### ${family}, ${workers} workers, ${chosen.length} paired runs`, '');
       lines.push(`| sampler | ${budgets.map((b) => `regret @${b} | rank @${b}`).join(' | ')} | duplicates per run | CPU ms per point |`);
       lines.push(`| --- |${budgets.map(() => ' --- | --- |').join('')} --- | --- |`);
-      const ranks = budgets.map((b) => chosen.map((m) => ranksOf(samplers.map((s) => m.get(s)?.regret[b - 1] ?? Number.NaN))));
-      samplers.forEach((sampler, s) => {
+      // Peers that were given fewer evaluations have no rank beyond them, and take none from the others.
+      const compared = budgets.map((b) => samplers.filter((s) => chosen.every((m) => (m.get(s)?.regret.length ?? 0) >= b)));
+      const ranks = compared.map((names, k) => chosen.map((m) => ranksOf(names.map((s) => regretAt(m.get(s), budgets[k] as number)))));
+      samplers.forEach((sampler) => {
         const row = budgets.map((b, k) => {
-          const regrets = chosen.map((m) => m.get(sampler)?.regret[b - 1] ?? Number.NaN);
-          const rank = (ranks[k] as number[][]).map((r) => r[s] as number);
+          const place = (compared[k] as string[]).indexOf(sampler);
+          if (place < 0) return '– | –';
+          const regrets = chosen.map((m) => regretAt(m.get(sampler), b));
+          const rank = (ranks[k] as number[][]).map((r) => r[place] as number);
           const cell = {
             workers,
             family,
