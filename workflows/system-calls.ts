@@ -23,7 +23,9 @@ export async function tell(state: SystemState, told: Told): Promise<void> {
   for (const { campaign, reports } of told.rungs) signals.push(getExternalWorkflowHandle(campaign).signal(rungReportsSignal, { reports }));
   await Promise.all(signals.map((signal) => signal.catch(noteLostSignal)));
   if (told.breaker !== undefined) await notifyCampaigns(state, { topic: 'breaker', text: told.breaker });
-  for (const { campaign, text } of told.spent ?? [])
+  // Histories of earlier versions let a campaign on this computer go on behind its budget.
+  const overdrawn = told.overdrawn !== undefined && patched('node-hours-without-walltime') ? told.overdrawn : [];
+  for (const { campaign, text } of [...(told.spent ?? []), ...overdrawn])
     await getExternalWorkflowHandle(campaign).signal(systemNoticeSignal, { topic: 'budget', text }).catch(noteLostSignal);
   // Histories of earlier versions have no such message.
   if (told.nearlySpent !== undefined && patched('node-hour-marks'))

@@ -42,6 +42,8 @@ export interface Told {
   readonly breaker?: string;
   /** Campaigns whose node-hours are spent: no further pilot may be started, so they must end. */
   readonly spent?: readonly { readonly campaign: string; readonly text: string }[];
+  /** The same on a system whose pilots end only with their work, so that the last one's end comes too late: once each. */
+  readonly overdrawn?: readonly { readonly campaign: string; readonly text: string }[];
   /** Campaigns of which half or four fifths of the node-hours are used: one sentence each, once each. */
   readonly nearlySpent?: readonly { readonly campaign: string; readonly text: string }[];
 }
@@ -63,10 +65,12 @@ export function noteLook(state: SystemState, news: LookNews): Told {
   }
   const { breaker, spent } = notePilots(state, news);
   const nearlySpent = noteNodeHourMarks(state);
+  const overdrawn = noteOverdrawn(state);
   return {
     ...noteRunning(state, news.running),
     ...(breaker === undefined ? {} : { breaker }),
     ...(spent.length === 0 ? {} : { spent }),
+    ...(overdrawn.length === 0 ? {} : { overdrawn }),
     ...(nearlySpent.length === 0 ? {} : { nearlySpent }),
   };
 }
@@ -135,21 +139,42 @@ function nodeHoursOf(state: SystemState, campaign: string, slots: number, alloca
   return slots > 0 ? (allocatedSlotSeconds / slots / 3600) * nodes : 0;
 }
 
-/** Counted from pilots, the living ones too: a pilot costs its nodes whether or not a trial runs. */
+/** Node-hours of a campaign's pilots, the living ones too: a pilot costs its nodes whether or not a trial runs. */
+function nodeHoursSoFar(state: SystemState, campaign: string): number {
+  const live = livePilots(state).filter((pilot) => pilot.campaign === campaign);
+  return live.reduce(
+    (sum, pilot) => sum + nodeHoursOf(state, campaign, pilot.slots, pilot.allocatedSlotSeconds),
+    state.nodeHoursUsed?.[campaign] ?? 0,
+  );
+}
+
 function noteNodeHourMarks(state: SystemState): { campaign: string; text: string }[] {
   return Object.values(state.launches).flatMap(({ campaign, nodeHours }) => {
     if (nodeHours === undefined || nodeHours <= 0) return [];
-    const live = livePilots(state).filter((pilot) => pilot.campaign === campaign);
-    const used = live.reduce(
-      (sum, pilot) => sum + nodeHoursOf(state, campaign, pilot.slots, pilot.allocatedSlotSeconds),
-      state.nodeHoursUsed?.[campaign] ?? 0,
-    );
+    const used = nodeHoursSoFar(state, campaign);
     const mark = NODE_HOUR_MARKS.find((percent) => used * 100 >= percent * nodeHours) ?? 0;
     const told = state.nodeHoursTold?.[campaign] ?? 0;
     // A budget that was raised may pass the same mark again.
     if (mark !== told) state.nodeHoursTold = { ...state.nodeHoursTold, [campaign]: mark };
-    return mark <= told ? [] : [{ campaign, text: `more than ${mark} % of its node-hours are used: ${used.toFixed(1)} of ${nodeHours}` }];
+    return mark <= told ? [] : [{ campaign, text: `more than ${mark} % of its node-hours are used: ${usedOf(used, nodeHours)}` }];
   });
+}
+
+function noteOverdrawn(state: SystemState): { campaign: string; text: string }[] {
+  if (state.description === undefined || !state.description.usesPilots || state.description.walltimeSeconds !== undefined) return [];
+  return Object.values(state.launches).flatMap(({ campaign, nodeHours }) => {
+    if (nodeHours === undefined) return [];
+    const used = nodeHoursSoFar(state, campaign);
+    const wasTold = state.overdrawn?.[campaign] === nodeHours;
+    if (used < nodeHours || wasTold) return [];
+    state.overdrawn = { ...state.overdrawn, [campaign]: nodeHours };
+    return [{ campaign, text: `the node-hours are spent: ${usedOf(used, nodeHours)}` }];
+  });
+}
+
+/** `5.0 of 10`; small budgets (a try on this computer) with as many digits as tell something. */
+function usedOf(used: number, budget: number): string {
+  return `${budget < 1 ? Number(used.toPrecision(2)) : used.toFixed(1)} of ${budget}`;
 }
 
 /** Node-hours that a campaign may still ask for; undefined without a budget. */

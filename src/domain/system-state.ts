@@ -27,6 +27,8 @@ export interface SystemState {
   nodeHoursUsed?: Record<string, number>;
   /** Share of its node-hour budget that each campaign was last told of, percent; absent in states of earlier versions. */
   nodeHoursTold?: Record<string, number>;
+  /** The node-hour budget of which each campaign was told that it is spent; absent where none was, and in states of earlier versions. */
+  overdrawn?: Record<string, number>;
 }
 
 /** A campaign's launch as its system knows it. */

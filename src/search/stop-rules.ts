@@ -40,7 +40,7 @@ export const STOP_OPTIONS = {
     default: 10,
     min: 1,
     max: 10_000,
-    summary: 'windowed: trials in each of the two windows; plateau: see plateau_trials.',
+    summary: 'windowed: trials in each of the two windows.',
   },
   plateau_trials: {
     kind: 'integer',

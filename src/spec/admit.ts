@@ -122,6 +122,13 @@ function assemble(
   const identity = admitIdentity(sections, source, problems);
   checkPatterns(sections, problems);
   const globus = system?.kind === 'globus_compute' ? (sections.globus_compute ?? globusBlockSchema.parse({})) : undefined;
+  if (globus !== undefined && budget.nodeHours !== undefined)
+    problems.push({
+      path: ['budget', 'node_hours'],
+      what: 'has no effect behind a Globus Compute endpoint, which does not tell what its blocks cost',
+      next: 'Set budget.wall_time or budget.trials.',
+      atKey: true,
+    });
   const shared = shareGlobus(sections, globus, root, problems);
   const ramp = admitRamp(sections, globus, shared.concurrency, problems);
   if (!space || !system || !objectives || !training || !sections.limits || !sections.retries || !sections.working_dirs) return undefined;

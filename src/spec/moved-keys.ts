@@ -6,7 +6,7 @@ const MOVED: Readonly<Record<string, string>> = {
   batch_size: 'search_space.batch_size',
   bundle: 'training.bundle',
   command: 'training.command',
-  convergence_patience: 'stop.patience',
+  convergence_patience: 'stop.patience, and stop.rule: windowed for the windows of the prototype',
   data_dir: 'training.data_dir',
   deadline: 'budget.until',
   direction: 'objective.direction',

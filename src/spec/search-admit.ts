@@ -106,6 +106,9 @@ export function admitObjectives(section: Sections['objective'], stop: Sections['
   return [{ ...first, target: stop.target }, ...objectives.slice(1)];
 }
 
+/** Keys of `stop` that only one rule reads. */
+const OF_RULE = { window: 'windowed', plateau_trials: 'plateau' } as const;
+
 const STOP_KEYS = ['patience', 'min_delta', 'target', 'failures_alike'];
 
 export function admitStop(section: Sections['stop'], objectives: readonly Objective[] | undefined, problems: Problem[]): StopRules {
@@ -121,6 +124,10 @@ export function admitStop(section: Sections['stop'], objectives: readonly Object
       next: 'Set stop.patience.',
       atKey: true,
     });
+  }
+  for (const [key, rule] of Object.entries(OF_RULE)) {
+    if (patience === undefined || ofPatience[key] === undefined || (ofPatience.rule ?? STOP_OPTIONS.rule.default) === rule) continue;
+    problems.push({ path: ['stop', key], what: `is for rule ${rule} only`, next: `Set stop.rule: ${rule}, or leave it out.`, atKey: true });
   }
   return {
     ...(patience === undefined ? {} : { patience }),

@@ -67,6 +67,24 @@ describe('the node-hours of a campaign', () => {
     expect(look(state, 1, 2).nearlySpent?.[0]?.text).toContain('4.0 of 8');
   });
 
+  it('end a campaign while its pilot lives, once, on a system whose pilots have no walltime', () => {
+    const state = stateWith(1);
+    const { walltimeSeconds: _, ...endless } = state.description as NonNullable<SystemState['description']>;
+    state.description = { ...endless, kind: 'local' };
+    expect(look(state, 1, 0.4).overdrawn).toBeUndefined();
+    expect(look(state, 1, 0.6).overdrawn).toEqual([{ campaign: 'c', text: 'the node-hours are spent: 1.2 of 1' }]);
+    expect(look(state, 1, 0.7).overdrawn).toBeUndefined();
+    const { c } = state.launches;
+    if (c) state.launches = { c: { ...c, nodeHours: 2 } };
+    expect(look(state, 1, 0.9).overdrawn).toBeUndefined();
+    expect(look(state, 1, 1).overdrawn?.[0]?.text).toContain('2.0 of 2');
+  });
+
+  it('are left to the end of the last pilot where pilots have a walltime', () => {
+    const state = stateWith(1);
+    expect(look(state, 1, 0.6).overdrawn).toBeUndefined();
+  });
+
   it('without a budget are no message', () => {
     const state = stateWith(10);
     const { c } = state.launches;

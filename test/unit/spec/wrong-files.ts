@@ -556,6 +556,18 @@ export const WRONG_FILES: readonly WrongFile[] = [
     ],
   },
   {
+    title: 'node-hours where nobody counts them',
+    change: [['  trials: 10', '  node_hours: 10\nglobus_compute: {enabled: true, endpoint_id: 5b2f7b2e-5e5c-4d5e-9a53-1c5f6f4e7a10}']],
+    told: [
+      'budget.node_hours: has no effect behind a Globus Compute endpoint, which does not tell what its blocks cost (c.yaml:14:3). Set budget.wall_time or budget.trials.',
+    ],
+  },
+  {
+    title: 'a window for a rule without windows',
+    change: [['  trials: 10', '  trials: 10\nstop: {patience: 3, window: 4}']],
+    told: ['stop.window: is for rule windowed only (c.yaml:15:21). Set stop.rule: windowed, or leave it out.'],
+  },
+  {
     title: 'a variable that is not set',
     change: [['name: good', 'name: \x24{CAMPAIGN_NAME}']],
     told: [
