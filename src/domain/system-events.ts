@@ -192,10 +192,9 @@ function spentBudget(state: SystemState, campaign: string): { campaign: string; 
   const perPilot = launch.capacity?.nodeHoursPerPilot ?? (description.nodesPerPilot * (description.walltimeSeconds ?? 0)) / 3600;
   if (left >= perPilot && left > 0) return [];
   if (livePilots(state).some((pilot) => pilot.campaign === campaign)) return [];
-  const used = (state.nodeHoursUsed?.[campaign] ?? 0).toFixed(1);
-  return [
-    { campaign, text: `the node-hours are spent: ${used} of ${launch.nodeHours}, and one more pilot may take ${perPilot.toFixed(1)}` },
-  ];
+  const used = usedOf(state.nodeHoursUsed?.[campaign] ?? 0, launch.nodeHours as number);
+  const next = perPilot > 0 ? `, and one more pilot may take ${perPilot.toFixed(1)}` : '';
+  return [{ campaign, text: `the node-hours are spent: ${used}${next}` }];
 }
 
 /** Running attempts of a dead pilot count as backlog again: the next pilot finds out what became of them. */

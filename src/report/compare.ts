@@ -23,7 +23,7 @@ export interface Standing {
   readonly hours: number;
   /** Best value so far, or hypervolume with several objectives; null before the first feasible result. */
   readonly value: number | null;
-  /** Distance to the reference, 0 or more. */
+  /** How much worse than the reference; below 0 only where the user's optimum was none. */
   readonly regret: number | null;
 }
 
@@ -93,7 +93,8 @@ export function compareCampaigns(contenders: readonly Contender[], optimum?: num
       trials: some.length,
       hours: some.at(-1)?.hours ?? 0,
       value,
-      regret: value === null || reference === null ? null : Math.abs(reference - value),
+      // Of a hypervolume more is better, whatever the objectives. Adding 0 turns -0 into 0.
+      regret: value === null || reference === null ? null : (measure === 'hypervolume' ? -1 : sign) * (value - reference) + 0,
     };
   };
   const equalTrials = Math.min(...ended.map((ends) => ends.length));
@@ -173,7 +174,7 @@ const FOR_PEOPLE = new Set(['name', 'description', 'tags', 'version']);
 /** Keys of the specification that are called otherwise in the file. */
 const FILE_KEYS: Readonly<Record<string, string>> = { objectives: 'objective', spacingSeconds: 'spacing', seed: 'sampler.seed' };
 /** Mappings whose keys are the user's own words. */
-const OWN_WORDS = new Set(['env', 'options', 'settings', 'search_space']);
+const OWN_WORDS = new Set(['env', 'when', 'user_endpoint_config']);
 
 function settingsOf(spec: CampaignSpec): Map<string, string> {
   const { space, warmStart, ...rest } = spec;
@@ -185,7 +186,7 @@ function settingsOf(spec: CampaignSpec): Map<string, string> {
   return found;
 }
 
-function flatten(key: string, value: unknown, found: Map<string, string>, isOwn = false): void {
+function flatten(key: string, value: unknown, found: Map<string, string>): void {
   if (value === undefined) return;
   const isList = Array.isArray(value);
   const isNested = typeof value === 'object' && value !== null && (!isList || value.some((each) => typeof each === 'object'));
@@ -195,14 +196,14 @@ function flatten(key: string, value: unknown, found: Map<string, string>, isOwn 
   }
   const last = key.split('.').at(-1) ?? '';
   for (const [name, inner] of Object.entries(value)) {
-    // The specification keeps a component's own options apart, the file does not.
+    // The specification keeps a component's own options and a system's settings apart, the file does not.
     const path =
-      name === 'options' && !isList
+      (name === 'options' || name === 'settings') && !isList && !OWN_WORDS.has(last)
         ? key
         : isList && value.length === 1
           ? key
-          : `${key}.${isOwn || OWN_WORDS.has(last) ? name : snake(name)}`;
-    flatten(path, inner, found, name === 'options' || name === 'env');
+          : `${key}.${OWN_WORDS.has(last) ? name : snake(name)}`;
+    flatten(path, inner, found);
   }
 }
 

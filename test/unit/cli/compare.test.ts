@@ -42,6 +42,11 @@ describe('a comparison', () => {
     expect(compareCampaigns([quick, wide], 1).campaigns[1]?.end.regret).toBeCloseTo(0.1, 12);
   });
 
+  it('has the better campaign ahead also when both are better than the optimum that was named', () => {
+    const found = compareCampaigns([contender('a', [completed(1, 0.95)]), contender('b', [completed(1, 0.9)])], 0.9);
+    expect(found.campaigns.map(({ end }) => end.regret)).toEqual([expect.closeTo(-0.05, 12), 0]);
+  });
+
   it('counts trials as they ended, cancelled ones not at all, and nothing that breaks a condition on metrics', () => {
     const rows = [
       completed(1, 0.9, { finishedAt: 9_000_000, constraintValues: [50] }),
@@ -108,6 +113,13 @@ describe('settings that differ', () => {
       { key: 'training.env.OMP_NUM_THREADS', values: [null, '1'] },
     ]);
     expect(differingSettings([SPEC, { ...SPEC, name: 'x' }])).toEqual([]);
+    const asked = (initialSamples: number, slotsPerNode: number) =>
+      ({
+        ...SPEC,
+        system: { name: 'aurora', kind: 'pbs', settings: { slotsPerNode } },
+        llm: { baseUrl: 'http://h/v1', model: 'm', options: { initialSamples, budget: { calls: 5 } } },
+      }) as typeof SPEC;
+    expect(differingSettings([asked(4, 12), asked(5, 6)]).map(({ key }) => key)).toEqual(['llm.initial_samples', 'system.slots_per_node']);
   });
 });
 
