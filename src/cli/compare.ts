@@ -4,7 +4,7 @@ import { clip, columns, measured, plural } from '../view/format.ts';
 import { syntheticMark } from '../view/synthetic.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print } from './io.ts';
-import { type ReadCampaign, readCampaigns } from './read-campaign.ts';
+import { directed, type ReadCampaign, readCampaigns } from './read-campaign.ts';
 
 export interface CompareOptions extends CommonOptions {
   /** The value that regret is measured from; default: the best of all campaigns. */
@@ -21,6 +21,13 @@ export async function compare(names: readonly string[], options: CompareOptions,
   if (direction !== undefined && direction !== 'minimize' && direction !== 'maximize')
     throw new CliError('usage', 'HF-USAGE', `--direction ${String(direction)} is not known. Choose minimize or maximize.`);
   const read = (await readCampaigns(names)).map((one) => directed(one, direction));
+  const unknown = read.find((one) => !one.isDirectionKnown);
+  if (unknown !== undefined)
+    throw new CliError(
+      'usage',
+      'HF-NO-DIRECTION',
+      `${unknown.campaign} is a table without its campaign: say --direction minimize or --direction maximize.`,
+    );
   refuseOthers(read);
   const comparison = compareCampaigns(
     read.map((one) => ({ ...one, slots: one.spec?.training.slots ?? 1, ...slotsPerNode(one, io) })),
@@ -36,17 +43,6 @@ export async function compare(names: readonly string[], options: CompareOptions,
   };
   print(io, options, json, text(comparison, read, differences).join('\n'));
   return 'ok';
-}
-
-function directed(read: ReadCampaign, direction: CompareOptions['direction']): ReadCampaign {
-  if (read.isDirectionKnown) return read;
-  if (direction === undefined)
-    throw new CliError(
-      'usage',
-      'HF-NO-DIRECTION',
-      `${read.campaign} is a table without its campaign: say --direction minimize or --direction maximize.`,
-    );
-  return { ...read, objectives: read.objectives.map((objective) => ({ ...objective, direction })) };
 }
 
 function refuseOthers(read: readonly ReadCampaign[]): void {

@@ -6,13 +6,15 @@ import { compileSpace } from '../search/space.ts';
 import { columns, percent, plural, short } from '../view/format.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print } from './io.ts';
-import { type ReadCampaign, readCampaigns, spaceOf } from './read-campaign.ts';
+import { directed, type ReadCampaign, readCampaigns, spaceOf } from './read-campaign.ts';
 
 export interface ImportanceOptions extends CommonOptions {
   /** Metric of an objective; default: the first. */
   readonly objective?: string;
   /** File with the search space, for a table that lies without its campaign. */
   readonly space?: string;
+  /** For tables that lie without their campaign. */
+  readonly direction?: 'minimize' | 'maximize';
   /** What matters for being among this best share of the trials, instead of for the objective as a whole. */
   readonly quantile?: number;
 }
@@ -23,10 +25,12 @@ const BAR_WIDTH = 20;
 
 /** `holdfast importance [CAMPAIGN or FOLDER]`: how much of the objective each parameter explains, and where the best fifth of the trials lies. */
 export async function importance(name: string | undefined, options: ImportanceOptions, io: CliIo): Promise<Exit> {
-  const [read] = await readCampaigns([name]);
-  if (read === undefined) throw new Error('no campaign was read');
-  const objective = objectiveIndex(read, options.objective);
-  const { space, isGuessed } = await spaceOf(read, options.space);
+  const [found] = await readCampaigns([name]);
+  if (found === undefined) throw new Error('no campaign was read');
+  const objective = objectiveIndex(found, options.objective);
+  const { space, isGuessed, objectives } = await spaceOf(found, options.space);
+  const wanted = found.objectives[objective]?.metric;
+  const read = directed(found, options.direction ?? objectives?.find(({ metric }) => metric === wanted)?.direction);
   const ended = endedWithValue(read.objectives, read.rows).filter(({ trial }) => trial.state === 'completed');
   const metric = read.objectives[objective]?.metric ?? '';
   if (ended.length < LEAST_TRIALS)
@@ -46,6 +50,9 @@ export async function importance(name: string | undefined, options: ImportanceOp
   const parameters = shares.map(({ name: parameter, share }) => ({ name: parameter, share, best: regions.get(parameter) ?? [] }));
   const warnings = [
     ...(isGuessed ? ['The search space was guessed from the points; --space FILE gives the true one.'] : []),
+    ...(read.isDirectionKnown
+      ? []
+      : [`Whether ${metric} is to be large or small is not known: large was taken for best; --direction minimize says otherwise.`]),
     ...(ended.length < FEW_TRIALS ? [`Only ${plural(ended.length, 'result')}: read with care.`] : []),
   ];
   const table = columns([

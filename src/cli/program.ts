@@ -207,7 +207,8 @@ function lookAt(add: Add, io: CliIo): void {
   )
     .option('--objective <metric>', 'of several objectives')
     .option('--quantile <share>', 'what matters for being among the best 0.1 of the trials (PED-ANOVA), say', finite)
-    .option('--space <file>', 'the search space, for a table without its campaign.json');
+    .option('--space <file>', 'the search space, for a table without its campaign.json')
+    .addOption(new Option('--direction <way>', 'for a table without its campaign').choices(['minimize', 'maximize']));
   add(
     'compare <campaign...>',
     'campaigns with the same objective, at equal trials and hours, and where their settings differ; results folders need no server',

@@ -75,12 +75,18 @@ async function fromTemporal(client: Client, name: string | undefined): Promise<R
   };
 }
 
-/** The space to read the points with: of `--space FILE`, else the campaign's own, else what its points show (`isGuessed`). */
+/** A table that lies without its campaign, with the direction that the user says; others as they are. */
+export function directed(read: ReadCampaign, direction: Objective['direction'] | undefined): ReadCampaign {
+  if (read.isDirectionKnown || direction === undefined) return read;
+  return { ...read, isDirectionKnown: true, objectives: read.objectives.map((objective) => ({ ...objective, direction })) };
+}
+
+/** The space to read the points with, and objectives where the file has them: of `--space FILE`, else the campaign's own, else what its points show (`isGuessed`). */
 export async function spaceOf(
   read: ReadCampaign,
   file: string | undefined,
-): Promise<{ readonly space: Space; readonly isGuessed: boolean }> {
-  if (file !== undefined) return { space: (await readSpaceFile(file)).space, isGuessed: false };
+): Promise<{ readonly space: Space; readonly objectives?: readonly Objective[]; readonly isGuessed: boolean }> {
+  if (file !== undefined) return { ...(await readSpaceFile(file)), isGuessed: false };
   if (read.spec !== undefined) return { space: read.spec.space, isGuessed: false };
   return { space: guessedSpace(read.rows), isGuessed: true };
 }

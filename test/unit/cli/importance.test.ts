@@ -92,7 +92,30 @@ describe('holdfast importance', () => {
     expect(guessed.warnings.join()).toContain('--space FILE');
     const space = path.join(folder, 'space.yaml');
     await writeFile(space, 'x: {type: float, min: 0, max: 1}\nkind: {type: categorical, values: [a, b]}\n');
-    expect((await cliJson<Told>('importance', alone, '--space', space)).warnings).toEqual([]);
+    const [first] = (await cliJson<Told>('importance', alone, '--space', space, '--direction', 'minimize')).parameters;
+    // The loss is i, so the best fifth has the smallest x.
+    expect(first).toMatchObject({ name: 'x', best: [0, expect.closeTo(5 / 30, 9)] });
+  });
+
+  it('says that large was taken for best where nobody says what is, and takes the direction of --direction or of the space file', async () => {
+    const alone = path.join(folder, 'alone.jsonl');
+    const space = path.join(folder, 'whole.yaml');
+    await writeFile(
+      space,
+      'search_space:\n  x: {type: float, min: 0, max: 1}\n  kind: {type: categorical, values: [a, b]}\nobjective: {metric: loss, direction: minimize}\n',
+    );
+    const undirected = await cliJson<Told>('importance', alone, '--quantile', '0.2');
+    expect(undirected.warnings.join()).toContain('large was taken for best; --direction minimize');
+    const best = (told: Told) => told.parameters.find(({ name }) => name === 'x')?.best[0];
+    expect(best(undirected)).toBeGreaterThan(0.7);
+    for (const words of [
+      ['--space', space],
+      ['--direction', 'minimize', '--space', space],
+    ]) {
+      const told = await cliJson<Told>('importance', alone, '--quantile', '0.2', ...words);
+      expect(told.warnings).toEqual([]);
+      expect(best(told)).toBe(0);
+    }
   });
 
   it('exits 1 on too few results, 2 on what is no campaign, folder or objective', async () => {

@@ -7,6 +7,7 @@ import { lossAtRung, savedNodeHours, savedSteps } from '../../../src/search/prun
 import { hyperbandBracket } from '../../../src/search/pruning/halving.ts';
 import type { PruneQuestion } from '../../../src/search/pruning/question.ts';
 import { prunerEntry } from '../../../src/search/pruning/registry.ts';
+import { reportSteps } from '../../../src/search/pruning/report-steps.ts';
 import { samplerEntry } from '../../../src/search/registry.ts';
 import { rungsOf } from '../../../src/search/rungs.ts';
 import { MAXIMIZE } from './spaces.ts';
@@ -148,6 +149,12 @@ test('median and percentile rules compare the best so far with the others at the
   expect(at(0.79, pruner({ percentile: 25 }, 'percentile'))).toBe('stop');
   expect(at(0.81, pruner({ percentile: 25 }, 'percentile'))).toBe('continue');
   expect(actions(ask([...others.slice(1), curve(6, { 1: 0.1 })], pruner({}, 'median')))).toEqual([[6, 1, 'continue']]);
+});
+
+test('patience hears of long trainings to their end, in as many reports as are kept', () => {
+  expect(reportSteps({ ...pruner({ patience: 2 }, 'patience'), maxSteps: 5 })).toEqual([1, 2, 3, 4, 5]);
+  const steps = reportSteps({ ...pruner({ patience: 2 }, 'patience'), maxSteps: 2000 });
+  expect([steps.length, steps[0], steps.at(-1), new Set(steps).size]).toEqual([512, 4, 2000, 512]);
 });
 
 test('patience looks at the own curve only and leaves the first steps alone', () => {
