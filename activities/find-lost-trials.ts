@@ -1,5 +1,5 @@
 import { Context } from '@temporalio/activity';
-import { WorkflowNotFoundError } from '@temporalio/client';
+import { WorkflowFailedError, WorkflowNotFoundError } from '@temporalio/client';
 import { trialWorkflowId } from '../src/domain/ids.ts';
 import type { TrialView } from '../src/domain/status.ts';
 import type { TrialOutcome } from '../src/domain/trial.ts';
@@ -57,6 +57,17 @@ export async function viewTrial({ campaign, number }: TrialName): Promise<TrialV
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) return undefined;
       throw error;
+    }
+  });
+}
+
+/** Waits until the workflow of a trial has closed, however it ends. */
+export async function awaitTrialEnd({ campaign, number }: TrialName): Promise<void> {
+  return withHeartbeat(async () => {
+    try {
+      await Context.current().client.workflow.getHandle(trialWorkflowId(campaign, number)).result();
+    } catch (error) {
+      if (!(error instanceof WorkflowFailedError) && !(error instanceof WorkflowNotFoundError)) throw error;
     }
   });
 }

@@ -2,7 +2,7 @@ import { createAdmitCampaign } from './admit-campaign.ts';
 import { createCheckHealth } from './check-health.ts';
 import type { ActivityDeps } from './deps.ts';
 import { createEnsureSystem } from './ensure-system.ts';
-import { endForeignTrial, findLostTrials, viewTrial } from './find-lost-trials.ts';
+import { awaitTrialEnd, endForeignTrial, findLostTrials, viewTrial } from './find-lost-trials.ts';
 import { createJudgeRungs } from './judge-rungs.ts';
 import { createLook } from './look.ts';
 import { createNotify } from './notify.ts';
@@ -25,6 +25,7 @@ export function createActivities(deps: ActivityDeps) {
     findLostTrials,
     viewTrial,
     endForeignTrial,
+    awaitTrialEnd,
     prepareLaunch: createPrepareLaunch(deps),
     ...createOrders(deps),
     look: createLook(deps),

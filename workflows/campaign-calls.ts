@@ -1,11 +1,11 @@
-import { CancellationScope, getExternalWorkflowHandle, isCancellation, log } from '@temporalio/workflow';
+import { CancellationScope, getExternalWorkflowHandle, isCancellation, log, patched } from '@temporalio/workflow';
 import type { CampaignState } from '../src/domain/campaign-state.ts';
 import { systemWorkflowId, trialWorkflowId } from '../src/domain/ids.ts';
 import { changeRow } from '../src/domain/table.ts';
 import { plural } from '../src/view/format.ts';
 import { type Desk, specOf } from './campaign-desk.ts';
 import { cancelTrialSignal, openLaunchSignal, resubmitSignal } from './messages.ts';
-import { endForeignTrial, findLostTrials, guardSystem, viewTrial } from './options.ts';
+import { awaitTrialEnd, endForeignTrial, findLostTrials, guardSystem, viewTrial } from './options.ts';
 
 /** What a campaign says to its trials and to its system while it runs. */
 
@@ -37,20 +37,28 @@ export async function findLost(state: CampaignState, desk: Desk, numbers: readon
   ])) {
     if (lost.outcome === undefined) desk.noteVanished(lost.number, lost.status);
     else desk.noteOutcome(lost.outcome);
+    // Its last run has been heard of and no other was started: campaigns of earlier versions took that run for the next one.
+    if (state.inFlight.has(lost.number) && patched('earlier-run-ends')) desk.noteVanished(lost.number, 'its next run was never started');
   }
 }
 
 /**
  * A trial of this number runs already: somebody has reset the campaign's workflow to a point before it was started. It goes on as what it is,
- * with its own parameters. One that an earlier campaign of the same name has left is ended; then there is none to adopt.
+ * with its own parameters. One that an earlier campaign of the same name has left is ended, and an earlier run of the same trial, which says its
+ * outcome before it closes, is waited for; then there is none to adopt.
  */
-export async function adoptTrial(state: CampaignState, desk: Desk, number: number): Promise<boolean> {
+export async function adoptTrial(state: CampaignState, desk: Desk, number: number, firstAttempt: number): Promise<boolean> {
   const name = { campaign: state.campaign, number };
   const view = await viewTrial.executeWithOptions({ summary: `find out what trial ${number} is` }, [name]);
   if (view === undefined) return false;
   // Trials of earlier versions do not say whose they are; adopted, they bring their own parameters.
   if (view.launch !== undefined && view.launch !== state.launch?.launch) {
     await endForeignTrial.executeWithOptions({ summary: `end trial ${number} of an earlier campaign` }, [name]);
+    return false;
+  }
+  // Histories of earlier versions took it for the run that they had wanted to start.
+  if (view.attempt < firstAttempt && patched('earlier-run-ends')) {
+    await awaitTrialEnd.executeWithOptions({ summary: `until the earlier run of trial ${number} has closed` }, [name]);
     return false;
   }
   changeRow(state.table, number, { params: view.params, origin: view.origin, ...(view.note === undefined ? {} : { note: view.note }) });

@@ -179,7 +179,7 @@ async function startTrialWorkflow(
       if (isCancellation(error)) throw error;
       const isThere = error instanceof WorkflowExecutionAlreadyStartedError && patched('adopt-trials');
       if (!isThere || tries === MOST_TRIES) return desk.noteVanished(number, error);
-      if (await adoptTrial(state, desk, number)) return;
+      if (await adoptTrial(state, desk, number, resumed.firstAttempt ?? 1)) return;
     }
   }
 }

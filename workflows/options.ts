@@ -13,13 +13,22 @@ export const { admitCampaign } = proxyLocalActivities<Activities>({
 });
 
 /** Computation and calls of the Temporal service itself. */
-export const { suggest, judgeRungs, ensureSystem, submitThroughClient, findLostTrials, viewTrial, endForeignTrial, endEarlier } =
-  proxyActivities<Activities>({
-    taskQueue: TASK_QUEUE,
-    startToCloseTimeout: '5 minutes',
-    heartbeatTimeout: '30 seconds',
-    retry: { initialInterval: '500 milliseconds', maximumInterval: '30 seconds', nonRetryableErrorTypes: FINAL },
-  });
+export const {
+  suggest,
+  judgeRungs,
+  ensureSystem,
+  submitThroughClient,
+  findLostTrials,
+  viewTrial,
+  endForeignTrial,
+  awaitTrialEnd,
+  endEarlier,
+} = proxyActivities<Activities>({
+  taskQueue: TASK_QUEUE,
+  startToCloseTimeout: '5 minutes',
+  heartbeatTimeout: '30 seconds',
+  retry: { initialInterval: '500 milliseconds', maximumInterval: '30 seconds', nonRetryableErrorTypes: FINAL },
+});
 
 /** Short effects on one system: tried for ever, backing off to ten minutes; a login or a refusal comes back at once. */
 export function effectsOn(system: string) {
