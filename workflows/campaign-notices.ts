@@ -13,6 +13,7 @@ const saysAgain = () => patched('login-reminders');
 /** Tells people what they asked to be told (`notify`). Never in the way of the search, and nothing that fails here ends anything. */
 export function openHerald(state: CampaignState) {
   let onTheirWay = 0;
+  const isEnding = () => isOver(state) || state.phase === 'reporting' || state.phase === 'ended';
 
   function send(notice: Notice): void {
     for (const target of state.spec?.notify ?? []) {
@@ -40,9 +41,11 @@ export function openHerald(state: CampaignState) {
     /** Wakes the campaign when a login that is still missing is due to be told again. One timer, only while somebody waits to be told. */
     async remind(wake: () => void): Promise<void> {
       for (;;) {
-        await condition(() => isOver(state) || nextReminder(state) !== undefined);
-        if (isOver(state) || !saysAgain()) return;
-        const instant = nextReminder(state) as number;
+        await condition(() => isEnding() || nextReminder(state) !== undefined);
+        if (isEnding() || !saysAgain()) return;
+        const instant = nextReminder(state);
+        // Between the condition and here the campaign has come to its report, or the login has come.
+        if (instant === undefined) continue;
         const isMoved = () => isOver(state) || nextReminder(state) !== instant;
         if (await condition(isMoved, Math.max(1000, instant - Date.now()))) continue;
         wake();
