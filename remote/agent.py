@@ -659,9 +659,9 @@ class Reports:
 
     def add_to_curve(self, step: float, value: float) -> None:
         self.curve.append((step, value))
-        # The first report at or beyond a rung is the rung's value.
+        # The first report at or beyond a rung, with its own step: a training that goes on from a checkpoint is past rungs whose values are known.
         while len(self.rungs) < len(self.steps) and step >= self.steps[len(self.rungs)]:
-            self.rungs.append((self.steps[len(self.rungs)], value))
+            self.rungs.append((step, value))
         if len(self.curve) > self.CURVE_LIMIT:
             self.curve = thin(self.curve, self.CURVE_LIMIT // 2, set(self.steps))
 

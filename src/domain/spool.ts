@@ -117,7 +117,7 @@ export interface BusySlot {
   readonly run_seconds: number;
   readonly step: number | null;
   readonly value: number | null;
-  /** Values at report_steps reached so far. */
+  /** The first report at or beyond each of the report_steps reached so far. */
   readonly rungs: readonly CurvePoint[];
   /** Last reports, at most 16. */
   readonly recent: readonly CurvePoint[];

@@ -57,6 +57,11 @@ describe('early stopping, on the real agent', () => {
     expect(whole.length).toBeLessThan(rows.length / 2);
     expect(whole.every((row) => row.state === 'completed' && row.attempts === 3)).toBe(true);
     expect(rows.filter((row) => row.step === 1).every((row) => row.state === 'pruned' && row.attempts === 1)).toBe(true);
+    // Each value is of its own epoch, whatever a running attempt that has begun above a rung reports.
+    const valueAt = (x: number, epoch: number) => (1 - (x - 0.3) ** 2) * (epoch / (1 + epoch));
+    for (const row of rows)
+      for (const [epoch, value] of row.curve ?? [])
+        expect(value, `trial ${row.number}`).toBeCloseTo(valueAt(Number(row.params.x), epoch), 12);
     // The ends of training follow the values: the best completed trial is the best of all that were seen at the first rung.
     const atFirstRung = rows.toSorted((a, b) => Math.abs(Number(a.params.x) - 0.3) - Math.abs(Number(b.params.x) - 0.3))[0];
     expect(result.best?.number).toBe(atFirstRung?.number);

@@ -193,6 +193,17 @@ def test_heartbeats_count_on_and_show_what_runs(spool):
     assert (last["state"], last["finished"], last["busy"]) == ("ended", 1, [])
 
 
+def test_a_training_that_goes_on_from_a_checkpoint_says_nothing_of_the_rungs_before_it(spool):
+    code = ["import time, holdfast"]
+    code += ["for epoch in range(5, 11): holdfast.report(epoch=epoch, y=epoch / 10)", "while not holdfast.should_stop(): time.sleep(0.05)"]
+    launch = spool([sys.executable, "-c", "\n".join(code)], report_steps=[1, 3, 9])
+    launch.offer(1)
+    agent = launch.agent()
+    busy = wait_for(lambda: launch.heartbeat()["busy"] and launch.heartbeat()["busy"][0]["step"] == 10 and launch.heartbeat())["busy"][0]
+    assert busy["rungs"] == [[5, 0.5], [5, 0.5], [9, 0.9]]
+    agent.terminate()
+
+
 def test_an_idle_agent_hardly_uses_the_processor(spool):
     launch = spool(obedient())
     agent = launch.agent()
