@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { packageRoot } from '../package-root.ts';
@@ -7,6 +7,7 @@ import type { PresetAnswers } from './cifar-presets.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { PRESETS } from './init-presets.ts';
 import { type CliIo, type CommonOptions, print } from './io.ts';
+import { whyUnwritable } from './output-place.ts';
 
 export interface InitOptions extends CommonOptions {
   readonly preset: string;
@@ -34,7 +35,7 @@ export async function init(file: string, options: InitOptions, io: CliIo): Promi
   try {
     await writeFile(file, text, { flag: options.force === true ? 'w' : 'wx' });
   } catch (error) {
-    throw new CliError('failed', 'HF-INIT', whyNot(file, error), { cause: error });
+    throw notWritten(file, error);
   }
   print(io, options, { file, preset: options.preset, name }, `${file} is written (${preset.summary}). Next: holdfast validate ${file}`);
   return 'ok';
@@ -60,9 +61,15 @@ function answersOf(options: InitOptions): PresetAnswers {
   return Object.fromEntries(given.map((name) => [name, options[name]]));
 }
 
-function whyNot(file: string, error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === 'EEXIST') return `${file} is there already and was kept. Choose another name, or --force to replace it.`;
-  if (code === 'ENOENT' && !existsSync(path.dirname(file))) return `The folder of ${file} does not exist. Make it first.`;
-  return `${file} cannot be written (${code ?? String(error)}).`;
+/** A place that nothing can be written to is a wrong name (exit 2); a file that is kept, or a disk that is full, is a failure. */
+function notWritten(file: string, error: unknown): CliError {
+  const { code } = error as NodeJS.ErrnoException;
+  const isFolder = code === 'EISDIR' || (code === 'EEXIST' && statSync(file, { throwIfNoEntry: false })?.isDirectory() === true);
+  const said = (exit: Exit, message: string) => new CliError(exit, 'HF-INIT', message, { cause: error });
+  if (code === 'EEXIST' && !isFolder)
+    return said('failed', `${file} is there already and was kept. Choose another name, or --force to replace it.`);
+  if (code === 'ENOENT' && !existsSync(path.dirname(file))) return said('usage', `The folder of ${file} does not exist. Make it first.`);
+  const reason = isFolder ? 'that is a folder, no file' : whyUnwritable(error);
+  if (reason !== undefined) return said('usage', `${file} cannot be written: ${reason}. Name another place.`);
+  return said('failed', `${file} cannot be written (${code ?? String(error)}).`);
 }

@@ -18,10 +18,15 @@ export async function writingTo<T>(option: string, place: string, work: () => Pr
   try {
     return await work();
   } catch (error) {
-    const reason = REASONS[errnoOf(error)];
+    const reason = whyUnwritable(error);
     if (reason === undefined) throw error;
     throw new CliError('usage', 'HF-OUT', `${option} ${place} cannot be written: ${reason}. Name another place.`, { cause: error });
   }
+}
+
+/** Why a place cannot be written to, where that is the choice of the place; undefined for all else (a full disk). */
+export function whyUnwritable(error: unknown): string | undefined {
+  return REASONS[errnoOf(error)];
 }
 
 /** Of the error itself or of what it explains. */

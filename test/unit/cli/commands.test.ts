@@ -176,6 +176,24 @@ describe('holdfast init', () => {
     });
   });
 
+  it('into a place where nothing can be written says why and exits with 2, with --force too', async () => {
+    const file = path.join(folder, 'a-file.yaml');
+    await writeFile(file, 'kept\n');
+    const places = {
+      [path.join(folder, 'no-folder', 'x.yaml')]: 'The folder of PLACE does not exist. Make it first. [HF-INIT]',
+      [path.join(file, 'x.yaml')]: 'PLACE cannot be written: a file stands where a folder would have to be. Name another place. [HF-INIT]',
+      [folder]: 'PLACE cannot be written: that is a folder, no file. Name another place. [HF-INIT]',
+      [path.join(folder, 'x'.repeat(300))]: 'PLACE cannot be written: the name is too long. Name another place. [HF-INIT]',
+      ...(process.platform === 'linux'
+        ? { '/proc/x.yaml': 'PLACE cannot be written: nothing can be made there. Name another place. [HF-INIT]' }
+        : {}),
+    };
+    for (const [place, words] of Object.entries(places))
+      for (const force of [[], ['--force']])
+        expect(await cli('init', place, ...force)).toMatchObject({ exit: 2, err: `${words.replace('PLACE', place)}\n` });
+    expect(await readFile(file, 'utf8')).toBe('kept\n');
+  });
+
   it('names the code that ships with Holdfast so that it is found from another folder', async () => {
     const cwd = vi.spyOn(process, 'cwd').mockReturnValue(folder);
     try {
