@@ -2,6 +2,7 @@ import type { CampaignStatus, LiveTrial, SystemStatus } from '../../workflows/me
 import { trialNumber } from '../domain/ids.ts';
 import type { TrialRow } from '../domain/trial.ts';
 import { failureProblems } from '../view/campaign.ts';
+import { endWords } from '../view/end-words.ts';
 import { age, clip, columns, duration, measured, percent, short } from '../view/format.ts';
 import { trialSummary } from '../view/parameters.ts';
 import { budgetShare, endedTrials, secondsLeft } from '../view/progress.ts';
@@ -166,7 +167,7 @@ export function eventLine(row: TrialRow, progress: Progress, status: Pick<Campai
   const metric = status.objectives[0]?.metric ?? 'value';
   const at = row.finishedAt === undefined ? '' : `${new Date(row.finishedAt).toISOString().slice(11, 19)}Z `;
   const value = row.values?.[0];
-  const end = row.failure === undefined || row.state === 'completed' ? '' : ` (${row.failure.class}: ${row.failure.message})`;
+  const end = row.failure === undefined || row.state === 'completed' ? '' : ` (${endWords(row.state, row.failure)})`;
   return `${at}trial ${row.number} ${row.state}${value === undefined ? '' : ` ${metric} ${measured(value)}${syntheticMark(row)}`}${end}${progressText(progress, status)}`;
 }
 

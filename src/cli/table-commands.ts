@@ -9,6 +9,7 @@ import { TRIAL_STATES, type TrialRow, type TrialState } from '../domain/trial.ts
 import { frontVolume } from '../report/front-volume.ts';
 import { suggest } from '../spec/problem.ts';
 import { quoteCommand } from '../ssh/quote.ts';
+import { endWords } from '../view/end-words.ts';
 import { age, clip, columns, measured, plural } from '../view/format.ts';
 import { trialSummary } from '../view/parameters.ts';
 import { paretoFront, topRows } from '../view/ranking.ts';
@@ -128,6 +129,13 @@ export interface TrialsOptions extends CommonOptions {
   readonly limit: number;
 }
 
+/** Parameters of a trial, or why it has failed; of one that was stopped early both, for its point says as much as its end. */
+function tableWords({ params, failure, state }: TrialRow): string {
+  if (failure === undefined || state === 'completed') return trialSummary(params, 70);
+  const words = endWords(state, failure);
+  return state === 'pruned' ? `${trialSummary(params, 35)}  ${clip(words, 70)}` : clip(words, 70);
+}
+
 /** `holdfast trials`: the table, the newest last. */
 export function trials(name: string | undefined, options: TrialsOptions, io: CliIo): Promise<Exit> {
   if (options.state !== undefined && !TRIAL_STATES.some((state) => state === options.state))
@@ -150,7 +158,7 @@ export function trials(name: string | undefined, options: TrialsOptions, io: Cli
         String(row.attempts),
         row.runSeconds === undefined ? '–' : age(row.runSeconds),
         row.origin,
-        row.failure === undefined ? trialSummary(row.params, 70) : clip(`${row.failure.class}: ${row.failure.message}`, 70),
+        tableWords(row),
       ]),
     ]);
     const left = chosen.length - rows.length;

@@ -6,6 +6,7 @@ import { FAILURE_TABLE } from '../domain/failures.ts';
 import { trialName, trialWorkflowId } from '../domain/ids.ts';
 import { quoteCommand, quoteWord } from '../ssh/quote.ts';
 import { attemptFolder } from '../systems/spool/paths.ts';
+import { endWords, isEarlyStop } from '../view/end-words.ts';
 import { age, duration, instant, measured } from '../view/format.ts';
 import { syntheticMark } from '../view/synthetic.ts';
 import { ask, askDescription, askStatus, askSystem } from './ask-campaign.ts';
@@ -156,7 +157,7 @@ export function reasons(view: TrialView, campaign: CampaignStatus, system: Syste
             ? 'not started'
             : 'ran between two looks'
           : `started ${instant(attempt.startedAt)} after ${age((attempt.startedAt - attempt.offeredAt) / 1000)} of waiting`;
-      const end = attempt.failure === undefined ? (attempt.end ?? '') : `${attempt.failure.class}: ${attempt.failure.message}`;
+      const end = attempt.failure === undefined ? (attempt.end ?? '') : endWords(view.state, attempt.failure);
       return `attempt ${attempt.attempt}${place}: ${began}${end === '' ? '' : `; ${end}`}`;
     }),
     ...(view.outcome?.values === undefined
@@ -164,7 +165,9 @@ export function reasons(view: TrialView, campaign: CampaignStatus, system: Syste
       : [
           `result ${view.outcome.values.map(measured).join(', ')} after ${duration(view.outcome.runSeconds)} of training${syntheticMark(view.outcome)}`,
         ]),
-    ...(failure === undefined || view.state === 'completed' ? [] : [`${FAILURE_TABLE[failure.class].advice}`]),
+    ...(failure === undefined || view.state === 'completed' || isEarlyStop(view.state, failure.class)
+      ? []
+      : [`${FAILURE_TABLE[failure.class].advice}`]),
     ...(failure?.evidence === undefined || view.state === 'completed'
       ? []
       : failure.evidence

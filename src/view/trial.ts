@@ -3,6 +3,7 @@ import { FAILURE_TABLE } from '../domain/failures.ts';
 import type { Point } from '../domain/space.ts';
 import type { CurvePoint, Failure, TrialState } from '../domain/trial.ts';
 import { curveChart } from './chart.ts';
+import { endWords, isEarlyStop } from './end-words.ts';
 import { age, duration, instant, measured, plain, short } from './format.ts';
 import { tellingNames } from './parameters.ts';
 import { syntheticMark } from './synthetic.ts';
@@ -56,11 +57,11 @@ export function trialDetails(
   return [
     `## trial ${trial.number} · ${trial.state}${result(outcome?.values, objectives)}${outcome?.values === undefined ? '' : syntheticMark(outcome)}`,
     plain(trial.headline),
-    ...(failure === undefined || trial.state === 'completed' ? [] : [problem(failure)]),
+    ...(failure === undefined || trial.state === 'completed' || isEarlyStop(trial.state, failure.class) ? [] : [problem(failure)]),
     ...(curve ? [curve] : []),
     `### Parameters (from ${plain(trial.origin)})\n\n${fence(parameterLines(trial.params, options.order))}`,
     ...(trial.note ? [`> ${plain(trial.note)}`] : []),
-    `### Attempts\n\n${trial.attempts.map((attempt) => `- ${attemptLine(attempt)}`).join('\n') || '- none yet'}`,
+    `### Attempts\n\n${trial.attempts.map((attempt) => `- ${attemptLine(attempt, trial.state)}`).join('\n') || '- none yet'}`,
     ...(outcome === undefined
       ? []
       : [`- **Training time:** ${duration(outcome.runSeconds)}${outcome.host ? ` on ${plain(outcome.host)}` : ''}`]),
@@ -87,7 +88,7 @@ function parameterLines(params: Point, order: readonly string[] = tellingNames(O
   return names.length === 0 ? ['(none)'] : names.map((name) => `${name.padEnd(width)}  ${short(params[name])}`);
 }
 
-function attemptLine(attempt: TrialDetailsInput['attempts'][number]): string {
+function attemptLine(attempt: TrialDetailsInput['attempts'][number], state: TrialState): string {
   const place =
     attempt.pilot === undefined
       ? ''
@@ -100,7 +101,7 @@ function attemptLine(attempt: TrialDetailsInput['attempts'][number]): string {
   const end =
     attempt.failure === undefined
       ? (attempt.end ?? (attempt.startedAt === undefined ? 'waiting for a slot' : 'running'))
-      : `${attempt.failure.class}: ${attempt.failure.message}`;
+      : endWords(state, attempt.failure);
   return `**attempt ${attempt.attempt}**${place === '' ? '' : ` ${plain(place)}`}: ${plain(end.replace(/[.\s]+$/, ''))}; ${since}`;
 }
 

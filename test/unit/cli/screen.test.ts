@@ -10,6 +10,7 @@ import { followFile, lastLines } from '../../../src/cli/log-files.ts';
 import { advance, eventLine, type Scene, screen, sparkline } from '../../../src/cli/screen.ts';
 import { reasons } from '../../../src/cli/trial-commands.ts';
 import { quoteCommand } from '../../../src/ssh/quote.ts';
+import { trialDetails } from '../../../src/view/trial.ts';
 import type { CampaignStatus, TrialView } from '../../../workflows/messages.ts';
 import { completed, failed, START, statusOf } from '../view/rows.ts';
 
@@ -135,6 +136,39 @@ describe('why', () => {
       'the campaign is paused: paused by the user',
       'the system local is not at work: does a worker hold it? holdfast worker --systems local',
     ]);
+  });
+});
+
+describe('a trial that early stopping ended', () => {
+  const failure = { class: 'cancelled', message: 'Place 4 of 4 at step 1: not among the best 1.' } as const;
+  const row = completed(4, 0.4, { state: 'pruned', failure });
+
+  it('is told as stopped early, not as cancelled: in the log, in why, in the details; other ends of it keep their class', () => {
+    const { status } = scene();
+    expect(eventLine(row, advance({ ended: 0 }, row, 'maximize'), status)).toContain(
+      'pruned val_accuracy 0.4000 (early stopping: Place 4 of 4',
+    );
+    const attempts = [
+      { attempt: 1, offeredAt: START, failure: { class: 'node_failure', message: 'The node died.' } },
+      { attempt: 2, offeredAt: START, failure },
+    ] as const;
+    const outcome = { number: 4, state: 'pruned', attempts: 2, runSeconds: 3, finishedAt: START, failure, values: [0.4] } as const;
+    const view = {
+      campaign: 'c',
+      number: 4,
+      params: { x: 1 },
+      origin: 'sobol',
+      state: 'pruned',
+      attempt: 2,
+      attempts,
+      outcome,
+      headline: 'pruned',
+    } as const;
+    for (const text of [reasons(view, status, undefined).join('\n'), trialDetails(view, status.objectives)]) {
+      expect(text).toContain('early stopping: Place 4 of 4');
+      expect(text.replaceAll('\\', '')).toContain('node_failure: The node died');
+      expect(text).not.toMatch(/cancelled/i);
+    }
   });
 });
 
