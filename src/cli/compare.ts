@@ -1,7 +1,7 @@
 import { type Compared, type Comparison, compareCampaigns, type Difference, differingSettings, type Standing } from '../report/compare.ts';
 import { loadProfile } from '../spec/load-profile.ts';
 import { clip, columns, measured, plural } from '../view/format.ts';
-import { syntheticMark } from '../view/synthetic.ts';
+import { valueMarks } from '../view/synthetic.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print } from './io.ts';
 import { directed, type ReadCampaign, readCampaigns } from './read-campaign.ts';
@@ -100,7 +100,7 @@ function text(comparison: Comparison, read: readonly ReadCampaign[], differences
       String(one.failed),
       measured(one.end.hours),
       value(one.end),
-      measure === 'hypervolume' ? `front of ${one.front}` : one.best === null ? '–' : `${one.best.number}${syntheticMark(one.best)}`,
+      measure === 'hypervolume' ? `front of ${one.front}` : one.best === null ? '–' : `${one.best.number}${valueMarks(one.best)}`,
       value(one.atEqualTrials),
       regret(one.atEqualTrials),
       value(one.atEqualHours),

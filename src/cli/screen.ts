@@ -1,4 +1,5 @@
 import type { CampaignStatus, LiveTrial, SystemStatus } from '../../workflows/messages.ts';
+import type { MetricConstraint } from '../domain/campaign.ts';
 import { trialNumber } from '../domain/ids.ts';
 import type { TrialRow } from '../domain/trial.ts';
 import { failureProblems } from '../view/campaign.ts';
@@ -7,7 +8,7 @@ import { age, clip, columns, duration, measured, percent, short } from '../view/
 import { trialSummary } from '../view/parameters.ts';
 import { budgetShare, endedTrials, secondsLeft } from '../view/progress.ts';
 import { isBetter, rankedValue } from '../view/ranking.ts';
-import { syntheticMark } from '../view/synthetic.ts';
+import { valueMarks } from '../view/synthetic.ts';
 import type { Paint } from './io.ts';
 
 /** Everything that the watched campaign's screen shows. */
@@ -69,7 +70,7 @@ function bestLine({ status, rows }: Scene, width: number, paint: Paint): string 
   const objective = status.objectives[0];
   const value = status.best?.values[0];
   if (objective === undefined || status.best === undefined || value === undefined) return paint('dim', 'no result yet');
-  const text = clip(`best ${measured(value)} ${objective.metric} in trial ${status.best.number}${syntheticMark(status.best)}`, width);
+  const text = clip(`best ${measured(value)} ${objective.metric} in trial ${status.best.number}${valueMarks(status.best)}`, width);
   const line = sparkline(rows, objective.direction, Math.max(0, Math.min(24, width - text.length - 2)));
   const left = width - text.length - line.length - 5;
   const params = left > 16 ? `  ${trialSummary(status.best.params, left)}` : '';
@@ -153,8 +154,13 @@ export interface Progress {
 }
 
 /** Progress after one more ended trial. */
-export function advance(before: Progress, row: TrialRow, direction: 'maximize' | 'minimize'): Progress {
-  const value = rankedValue(row);
+export function advance(
+  before: Progress,
+  row: TrialRow,
+  direction: 'maximize' | 'minimize',
+  constraints?: readonly MetricConstraint[],
+): Progress {
+  const value = rankedValue(row, constraints);
   const isBest = value !== undefined && (before.best === undefined || isBetter(value, before.best.value, direction));
   return {
     ended: before.ended + 1,
@@ -168,7 +174,7 @@ export function eventLine(row: TrialRow, progress: Progress, status: Pick<Campai
   const at = row.finishedAt === undefined ? '' : `${new Date(row.finishedAt).toISOString().slice(11, 19)}Z `;
   const value = row.values?.[0];
   const end = row.failure === undefined || row.state === 'completed' ? '' : ` (${endWords(row.state, row.failure)})`;
-  return `${at}trial ${row.number} ${row.state}${value === undefined ? '' : ` ${metric} ${measured(value)}${syntheticMark(row)}`}${end}${progressText(progress, status)}`;
+  return `${at}trial ${row.number} ${row.state}${value === undefined ? '' : ` ${metric} ${measured(value)}${valueMarks(row)}`}${end}${progressText(progress, status)}`;
 }
 
 /** ` · best 0.9722 in trial 9 · 12/40`. */

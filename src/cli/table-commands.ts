@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import { stringify } from 'yaml';
 import type { BestTrial } from '../../workflows/messages.ts';
-import type { CampaignSpec } from '../domain/campaign.ts';
+import type { CampaignSpec, MetricConstraint } from '../domain/campaign.ts';
 import { FAILURE_TABLE, type FailureClass } from '../domain/failures.ts';
 import { trialName } from '../domain/ids.ts';
 import type { Point } from '../domain/space.ts';
@@ -39,11 +39,10 @@ export function best(name: string | undefined, options: BestOptions, io: CliIo):
   }
   return withClient<Exit>(async (client) => {
     const campaign = await findCampaign(client, name);
-    const { trials, metric, front } = await bestTrials(client, campaign, options.count);
+    const { trials, metric, front, none } = await bestTrials(client, campaign, options.count);
     if (render !== undefined) {
       const [first] = trials;
-      if (first === undefined)
-        throw new CliError('failed', 'HF-NO-RESULT', `${campaign} has no completed trial. See holdfast status ${campaign}.`);
+      if (first === undefined) throw new CliError('failed', 'HF-NO-RESULT', none);
       print(io, options, first.params, render(first.params));
       return 'ok';
     }
@@ -60,12 +59,7 @@ export function best(name: string | undefined, options: BestOptions, io: CliIo):
       ]),
     ]);
     const lines = [...table, ...front, ...optionalLine(syntheticNote(trials))];
-    print(
-      io,
-      options,
-      trials,
-      trials.length === 0 ? `${campaign} has no completed trial. See holdfast status ${campaign}.` : lines.join('\n'),
-    );
+    print(io, options, trials, trials.length === 0 ? none : lines.join('\n'));
     return 'ok';
   });
 }
@@ -74,16 +68,28 @@ async function bestTrials(
   client: Client,
   campaign: string,
   count: number,
-): Promise<{ trials: readonly BestTrial[]; metric: string[]; front: string[] }> {
+): Promise<{ trials: readonly BestTrial[]; metric: string[]; front: string[]; none: string }> {
   const { status: now, ended } = await statusOrEnd(client, campaign);
-  if (now === undefined) return { trials: ended.result?.top.slice(0, count) ?? [], metric: ['value'], front: [] };
+  if (now === undefined)
+    return { trials: ended.result?.top.slice(0, count) ?? [], metric: ['value'], front: [], none: noBest(campaign, []) };
   const { spec } = await askDescription(client, campaign);
   const rows = await askTable(client, campaign);
   return {
     trials: bestRows(rows, spec, count).map(bestTrial),
     metric: spec.objectives.map((objective) => objective.metric),
     front: frontLine(rows, spec),
+    none: noBest(campaign, rows, spec.metricConstraints),
   };
+}
+
+/** Why there is no best trial: none has completed, or none that has keeps the conditions on metrics. */
+export function noBest(campaign: string, rows: readonly TrialRow[], constraints: readonly MetricConstraint[] = []): string {
+  const { length } = rows.filter((row) => row.state === 'completed');
+  const which =
+    length === 0
+      ? ''
+      : ` that keeps ${constraints.map(({ metric, op, bound }) => `${metric} ${op} ${bound}`).join(' and ')} (${length} completed)`;
+  return `${campaign} has no completed trial${which}. See holdfast status ${campaign}.`;
 }
 
 /** With several objectives: how many trials the front has and how much it dominates. */

@@ -8,7 +8,7 @@ import { quoteCommand, quoteWord } from '../ssh/quote.ts';
 import { attemptFolder } from '../systems/spool/paths.ts';
 import { endWords, isEarlyStop } from '../view/end-words.ts';
 import { age, duration, instant, measured } from '../view/format.ts';
-import { syntheticMark } from '../view/synthetic.ts';
+import { valueMarks } from '../view/synthetic.ts';
 import { ask, askDescription, askStatus, askSystem } from './ask-campaign.ts';
 import { findCampaign, trialArgument } from './campaigns.ts';
 import { commandOf } from './command-line.ts';
@@ -163,7 +163,7 @@ export function reasons(view: TrialView, campaign: CampaignStatus, system: Syste
     ...(view.outcome?.values === undefined
       ? []
       : [
-          `result ${view.outcome.values.map(measured).join(', ')} after ${duration(view.outcome.runSeconds)} of training${syntheticMark(view.outcome)}`,
+          `result ${view.outcome.values.map(measured).join(', ')} after ${duration(view.outcome.runSeconds)} of training${valueMarks(view.outcome)}`,
         ]),
     ...(failure === undefined || view.state === 'completed' || isEarlyStop(view.state, failure.class)
       ? []

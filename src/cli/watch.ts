@@ -3,7 +3,7 @@ import type { Client } from '@temporalio/client';
 import type { CampaignResult, CampaignStatus } from '../../workflows/messages.ts';
 import { isFinal, type TrialRow } from '../domain/trial.ts';
 import { duration, measured, plural, short } from '../view/format.ts';
-import { syntheticMark } from '../view/synthetic.ts';
+import { valueMarks } from '../view/synthetic.ts';
 import { askEnd, askLive, askStatus, askSystem, askTrials, type CampaignEnd } from './ask-campaign.ts';
 import { findCampaign } from './campaigns.ts';
 import { CliError, type Exit } from './exit-codes.ts';
@@ -147,7 +147,7 @@ function lineView(io: CliIo, options: QuietOptions): View {
     // Someone who comes late wants to know where it stands, not every line since the beginning.
     const isLate = isFirst && ended.length > MOST_PAST_LINES && options.json !== true;
     for (const row of ended) {
-      progress = advance(progress, row, status.objectives[0]?.direction ?? 'maximize');
+      progress = advance(progress, row, status.objectives[0]?.direction ?? 'maximize', status.metricConstraints);
       if (options.json === true) io.output.write(`${JSON.stringify({ event: 'trial', ...row })}\n`);
       else if (!isLate) io.output.write(`${eventLine(row, progress, status)}\n`);
     }
@@ -206,7 +206,7 @@ export function endText(campaign: string, end: CampaignEnd, status?: CampaignSta
             : [`the last that trial ${lastWords.number} said:`, ...lastWords.lines.map((line) => `  ${line}`)]),
         ]
       : [
-          `best ${metric} ${measured(best.values[0] ?? Number.NaN)} in trial ${best.number}${syntheticMark(best)}:`,
+          `best ${metric} ${measured(best.values[0] ?? Number.NaN)} in trial ${best.number}${valueMarks(best)}:`,
           ...Object.entries(best.params).map(([name, value]) => `  ${name}: ${short(value)}`),
         ]),
     ...(result.resultsDirectory === undefined ? [] : [`results: ${result.resultsDirectory}`]),

@@ -150,6 +150,7 @@ export function bestOf(spec: CampaignSpec, rows: readonly TrialRow[], count: num
       ...(row.step === undefined ? {} : { step: row.step }),
       ...(row.finishedAt === undefined ? {} : { finishedAt: row.finishedAt }),
       ...(row.synthetic === undefined ? {} : { synthetic: row.synthetic }),
+      ...(feasible.length > 0 ? {} : { infeasible: true }),
     }));
 }
 
@@ -197,6 +198,7 @@ export function statusOf(state: CampaignState, now: number): CampaignStatus {
     concurrency: state.concurrency,
     budget: state.budget,
     objectives: spec?.objectives ?? [],
+    ...(spec?.metricConstraints === undefined ? {} : { metricConstraints: spec.metricConstraints }),
     ...(best === undefined ? {} : { best }),
     ...(judged === 0 ? {} : { successRate: counts.completed / judged }),
     sinceImprovement: spec === undefined ? 0 : sinceImprovement(spec, rows),

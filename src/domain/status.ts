@@ -1,7 +1,7 @@
 /** What people and programs are shown of campaigns, trials and systems: plain data, made by the workflows, read by views, CLI and reports. */
 
 import type { PilotSeen } from '../systems/driver.ts';
-import type { CampaignSpec } from './campaign.ts';
+import type { CampaignSpec, MetricConstraint } from './campaign.ts';
 import type { Point } from './space.ts';
 import type { BusySlot } from './spool.ts';
 import type { Failure, Origin, TrialOutcome, TrialState } from './trial.ts';
@@ -29,6 +29,8 @@ export interface BestTrial {
   readonly finishedAt?: number;
   /** Trained on generated data. Absent otherwise. */
   readonly synthetic?: true;
+  /** Breaks a condition on metrics; such a trial is the best only while none keeps them. Absent otherwise. */
+  readonly infeasible?: true;
 }
 
 /** The last lines that a failed trial wrote to stderr. */
@@ -50,6 +52,8 @@ export interface CampaignStatus {
   readonly concurrency: number;
   readonly budget: CampaignSpec['budget'];
   readonly objectives: CampaignSpec['objectives'];
+  /** Conditions on metrics, where the campaign has any. */
+  readonly metricConstraints?: readonly MetricConstraint[];
   readonly best?: BestTrial;
   /** Completed / (completed + failed); absent before the first end. */
   readonly successRate?: number;

@@ -2,7 +2,7 @@ import type { Budget, Objective } from '../domain/campaign.ts';
 import type { LlmTotals } from '../domain/status.ts';
 import { isFinal, type TrialRow } from '../domain/trial.ts';
 import { age, measured, percent, plural } from './format.ts';
-import { syntheticMark } from './synthetic.ts';
+import { valueMarks } from './synthetic.ts';
 
 /** What a campaign's progress is told from; `CampaignStatus` of workflows/messages.ts fits. Times in milliseconds, durations in seconds. */
 export interface ProgressInput {
@@ -78,7 +78,7 @@ export function progressHeadline(input: ProgressInput, rows: readonly TrialRow[]
   const eta = secondsLeft(input, rows);
   return [
     budget.trials === undefined ? plural(ended, 'trial') : `${ended}/${budget.trials} trials`,
-    best?.values[0] === undefined ? 'no result yet' : `best ${measured(best.values[0])} in trial ${best.number}${syntheticMark(best)}`,
+    best?.values[0] === undefined ? 'no result yet' : `best ${measured(best.values[0])} in trial ${best.number}${valueMarks(best)}`,
     input.inFlight.length > 0 ? `${input.inFlight.length} in flight` : undefined,
     counts.pruned > 0 ? `${counts.pruned} pruned` : undefined,
     counts.failed > 0 ? `${counts.failed} failed` : undefined,

@@ -3,9 +3,12 @@ import { plural } from './format.ts';
 /** After a value that came from generated data: a number that gets copied must carry its mark. */
 export const SYNTHETIC_MARK = '(synthetic data)';
 
-/** The mark with a space before it, or nothing. */
-export function syntheticMark(trial: { readonly synthetic?: true | undefined }): string {
-  return trial.synthetic === true ? ` ${SYNTHETIC_MARK}` : '';
+/** After the value of a trial that breaks a condition on metrics, told because no trial keeps them. */
+export const INFEASIBLE_MARK = '(breaks metric_constraints)';
+
+/** The marks that a value must carry, a space before each, or nothing. */
+export function valueMarks(trial: { readonly synthetic?: true | undefined; readonly infeasible?: true | undefined }): string {
+  return `${trial.synthetic === true ? ` ${SYNTHETIC_MARK}` : ''}${trial.infeasible === true ? ` ${INFEASIBLE_MARK}` : ''}`;
 }
 
 /** One sentence for tables in which trials trained on generated data; undefined when none did. */

@@ -6,7 +6,7 @@ import { curveChart } from './chart.ts';
 import { endWords, isEarlyStop } from './end-words.ts';
 import { age, duration, instant, measured, plain, short } from './format.ts';
 import { tellingNames } from './parameters.ts';
-import { syntheticMark } from './synthetic.ts';
+import { valueMarks } from './synthetic.ts';
 
 /** What a trial's current details are made from; `TrialView` of workflows/messages.ts fits. Times in milliseconds. */
 export interface TrialDetailsInput {
@@ -55,7 +55,7 @@ export function trialDetails(
   const directory = outcome?.directory ?? trial.attempts.at(-1)?.directory;
   const folder = directory && (options.launchDirectory ? `${options.launchDirectory}/${directory}` : directory);
   return [
-    `## trial ${trial.number} · ${trial.state}${result(outcome?.values, objectives)}${outcome?.values === undefined ? '' : syntheticMark(outcome)}`,
+    `## trial ${trial.number} · ${trial.state}${result(outcome?.values, objectives)}${outcome?.values === undefined ? '' : valueMarks(outcome)}`,
     plain(trial.headline),
     ...(failure === undefined || trial.state === 'completed' || isEarlyStop(trial.state, failure.class) ? [] : [problem(failure)]),
     ...(curve ? [curve] : []),

@@ -8,10 +8,14 @@ import { commandOf } from '../../../src/cli/command-line.ts';
 import { painter } from '../../../src/cli/io.ts';
 import { followFile, lastLines } from '../../../src/cli/log-files.ts';
 import { advance, eventLine, type Scene, screen, sparkline } from '../../../src/cli/screen.ts';
+import { noBest } from '../../../src/cli/table-commands.ts';
 import { reasons } from '../../../src/cli/trial-commands.ts';
+import { bestOf } from '../../../src/domain/campaign-state.ts';
 import { quoteCommand } from '../../../src/ssh/quote.ts';
+import { valueMarks } from '../../../src/view/synthetic.ts';
 import { trialDetails } from '../../../src/view/trial.ts';
 import type { CampaignStatus, TrialView } from '../../../workflows/messages.ts';
+import { SPEC } from '../report/campaign.ts';
 import { completed, failed, START, statusOf } from '../view/rows.ts';
 
 const plain = painter({ env: {}, output: process.stderr });
@@ -136,6 +140,30 @@ describe('why', () => {
       'the campaign is paused: paused by the user',
       'the system local is not at work: does a worker hold it? holdfast worker --systems local',
     ]);
+  });
+});
+
+describe('conditions on metrics', () => {
+  const metricConstraints = [{ metric: 'gb', op: '<=', bound: 40 }] as const;
+  const heavy = completed(1, 0.9, { constraintValues: [64] });
+  const light = completed(2, 0.4, { constraintValues: [30] });
+  const spec = { ...SPEC, metricConstraints };
+
+  it('decide what the log calls the best so far', () => {
+    const first = advance({ ended: 0 }, heavy, 'maximize', metricConstraints);
+    expect(first.best).toBeUndefined();
+    expect(advance(first, light, 'maximize', metricConstraints).best).toEqual({ number: 2, value: 0.4 });
+  });
+
+  it('that no trial keeps are told with the best one, and by `best` instead of it', () => {
+    const [best] = bestOf(spec, [heavy], 1);
+    expect(best).toMatchObject({ number: 1, infeasible: true });
+    expect(valueMarks(best ?? {})).toBe(' (breaks metric_constraints)');
+    expect(bestOf(spec, [heavy, light], 2).map(({ number, infeasible }) => [number, infeasible])).toEqual([[2, undefined]]);
+    expect(noBest('c', [heavy], metricConstraints)).toBe(
+      'c has no completed trial that keeps gb <= 40 (1 completed). See holdfast status c.',
+    );
+    expect(noBest('c', [failed(1)], metricConstraints)).toBe('c has no completed trial. See holdfast status c.');
   });
 });
 
