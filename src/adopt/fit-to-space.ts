@@ -113,7 +113,7 @@ function valueFor(parameter: Parameter, raw: unknown): ParameterValue | undefine
     case 'float':
     case 'int': {
       const value = numberOf(raw);
-      return Number.isFinite(value) ? value : undefined;
+      return Number.isFinite(value) ? onItsStep(parameter, value) : undefined;
     }
     case 'constant':
       return amongValues([parameter.value], raw);
@@ -132,6 +132,13 @@ function amongValues(values: readonly ParameterValue[], raw: unknown): Parameter
     Number.isNaN(number) ? String(value).toLowerCase() === text.toLowerCase() : numberOf(value) === number,
   );
   return alike.length === 1 ? alike[0] : undefined;
+}
+
+/** 0.30000000000000004 as other programs come to it is our 0.3: the same point must have the same text, or it would be tried again. */
+function onItsStep({ min, step }: Extract<Parameter, { type: 'float' | 'int' }>, value: number): number {
+  if (step === undefined) return value;
+  const near = Number((min + Math.round((value - min) / step) * step).toPrecision(12));
+  return Math.abs(near - value) < 1e-6 * step ? near : value;
 }
 
 function numberOf(value: unknown): number {

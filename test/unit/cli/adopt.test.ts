@@ -240,6 +240,14 @@ describe('tables of others', () => {
     expect(skipped).toEqual([{ reason: 'version is outside the search space', count: 1 }]);
   });
 
+  it('values on a step are written as we write them, so that no sampler tries their point again; others are left out', () => {
+    const space: Space = { parameters: [{ name: 'drop', type: 'float', min: 0, max: 0.5, step: 0.1 }] };
+    const csv = `drop,val_accuracy\n${0.1 + 0.2},0.9\n0.35,0.8\n`;
+    const { entries, skipped } = fitToSpace(readCsv(csv, 't.csv').trials, { ...target, space });
+    expect(entries.map(({ params }) => params.drop)).toEqual([0.3]);
+    expect(skipped).toEqual([{ reason: 'drop is outside the search space', count: 1 }]);
+  });
+
   it.each([
     ['two columns of one name', 'lr,lr,val_accuracy\n1,2,3\n', 't.csv has two columns "lr"'],
     ['a comma that nobody quoted', 'lr,val_accuracy\n1,2\n1,2,3\n', 't.csv:3 has 3 cells, but the head names 2'],
