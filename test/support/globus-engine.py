@@ -30,7 +30,7 @@ def main() -> None:
             packed = messagepack.pack(Task(task_id=task_id, task_buffer=buffer))
             engine.submit(task_f=future, packed_task=packed, resource_specification={}, result_serializers=request["serializers"])
             futures.append(future)
-        results = [messagepack.unpack(future.result(timeout=200)).data for future in futures]
+        results = [messagepack.unpack(future.result(timeout=450)).data for future in futures]
     finally:
         engine.shutdown()
     os.write(out, json.dumps(results).encode())
