@@ -4,6 +4,7 @@ import { keySource } from '../llm/credentials.ts';
 import { llmOptions, targetsOf } from '../llm/options.ts';
 import type { LlmEvent } from '../llm/proposal.ts';
 import { proposeWithLlm } from '../llm/propose.ts';
+import { oneLine } from '../llm/words.ts';
 import { admitCampaign } from '../spec/admit.ts';
 import { DriverError } from '../systems/driver.ts';
 import type { Environment } from '../systems/globus/environment.ts';
@@ -78,9 +79,9 @@ async function sentence(_: CampaignSpec, llm: LlmConfig, env: Environment): Prom
     },
   );
   if (end.kind === 'failed') throw fails(end.class === 'needs_login' ? 'needs_login' : 'refused', `${target.model}: ${end.message}`);
-  const said = end.text.replace(/\s+/g, ' ').trim();
+  const said = oneLine(end.text, 200);
   if (said === '') throw fails('refused', `${target.model} answered without a word.`);
-  return `${target.model} in ${((performance.now() - before) / 1000).toFixed(1)} s: ${said.slice(0, 200)}`;
+  return `${target.model} in ${((performance.now() - before) / 1000).toFixed(1)} s: ${said}`;
 }
 
 /** One point, asked as a campaign asks: with fallbacks, repairs and the space's own limits. */

@@ -153,7 +153,7 @@ async function once({ target, messages, schema, options }: ChatQuestion, abiliti
   } catch (error) {
     return failureOf(error, options, deps.signal);
   }
-  return answerOf(completion, messages, deps.meter);
+  return answerOf(completion, messages, deps.meter, key);
 }
 
 function formatOf(format: ResponseFormat, schema: Readonly<Record<string, unknown>>) {
@@ -183,17 +183,25 @@ function failureOf(error: unknown, options: LlmOptions, signal: AbortSignal | un
 const LONGEST_ECHO = 8_000;
 
 /** Everything is looked at with suspicion: gateways answer 200 or 202 with bodies of their own, and nothing of a body is of the type that it should have. */
-function answerOf(completion: ChatCompletion, messages: readonly ChatCompletionMessageParam[], meter: Meter): Once {
+function answerOf(completion: ChatCompletion, messages: readonly ChatCompletionMessageParam[], meter: Meter, key: string): Once {
   const message: unknown = completion?.choices?.[0]?.message;
   const isThere = typeof message === 'object' && message !== null;
   const { content, tool_calls: called } = (isThere ? message : {}) as { content?: unknown; tool_calls?: unknown };
-  const text = textOf(content);
+  const text = withoutKey(textOf(content), key);
   meter.add(...tokensOf(completion?.usage, messages, text));
   if (!isThere) return { remedy: 'next', message: 'answered without a choice (a model that is still loading?)' };
   const toolCalls = readToolCalls(called);
   const kept = toolCalls.length === 0 ? {} : { tool_calls: toolCalls.map(({ given }) => given) };
   const echo = { ...message, role: 'assistant', content: text.slice(0, LONGEST_ECHO) || null, ...kept } as ChatCompletionMessageParam;
   return { text, toolCalls, message: echo };
+}
+
+/** Shorter ones are no secrets: `none` stands for a service without a key. */
+const SHORTEST_KEY = 8;
+
+/** The model's words stay with the trial, in the history: a service that repeats the key must not put it there. */
+function withoutKey(text: string, key: string): string {
+  return key.length < SHORTEST_KEY ? text : text.replaceAll(key, '(key)');
 }
 
 /** Some gateways answer with a list of parts, as a question may have them. */

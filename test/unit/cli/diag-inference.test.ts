@@ -45,6 +45,12 @@ describe('holdfast diag inference', () => {
     expect(endpoint?.requests[0]?.body).toMatchObject({ model: 'org/model-1', temperature: 0.2 });
   });
 
+  it('shows a model’s words without what would move the cursor of a terminal', async () => {
+    const { out } = await diagnose(['red: \u001b[31mA learning rate.\u001b]0;title\u0007', POINT]);
+    expect(out).toContain('red: [31mA learning rate. ]0;title');
+    expect(out).not.toContain('\u001b');
+  });
+
   it('without a key ends with exit 3 and asks nobody', async () => {
     const { exit, out } = await diagnose([SENTENCE], ['--json'], {});
     expect(exit).toBe(3);

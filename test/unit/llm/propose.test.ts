@@ -434,6 +434,13 @@ describe('the proposer', () => {
     expect(endpoint.requests[1]?.body.messages.at(-1)?.content?.length).toBeLessThan(2500);
   });
 
+  it('keeps its key out of the words that stay with a trial, whatever the service says', async () => {
+    const endpoint = await serve([GOOD.replace('middle of the range', 'your key is secret-12345')]);
+    const result = await propose({ ...llm(endpoint.baseUrl), apiKey: 'env:KEY' }, { env: { KEY: 'secret-12345' } });
+    expect(result.suggestions[0]?.note).toContain('your key is (key)');
+    expect(JSON.stringify(result)).not.toContain('secret-12345');
+  });
+
   it('guesses the tokens of a service that does not count them, so that the limit holds', async () => {
     const endpoint = await serve([answered({ content: 'x'.repeat(4000) })]);
     const result = await propose(llm(endpoint.baseUrl, { budget: { calls: 100, tokens: 1000 } }));
