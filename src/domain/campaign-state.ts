@@ -1,3 +1,5 @@
+import { endedWithValue, violationOf } from '../search/losses.ts';
+import { trialsWithoutImprovement } from '../search/stop-rules.ts';
 import type { CampaignSpec, MetricConstraint } from './campaign.ts';
 import { trialName } from './ids.ts';
 import type { Told } from './notices.ts';
@@ -162,22 +164,13 @@ function isFeasible(row: TrialRow, constraints: readonly MetricConstraint[]): bo
   });
 }
 
-/** Completed trials in a row, newest first, that did not improve the best by min_delta. Failures are no information. */
-function sinceImprovement(spec: CampaignSpec, rows: readonly TrialRow[]): number {
-  const sign = spec.objectives[0]?.direction === 'minimize' ? -1 : 1;
-  let best = Number.NEGATIVE_INFINITY;
-  let since = 0;
-  const done = rows
-    .filter((row) => row.state === 'completed' && row.values !== undefined)
-    .sort((a, b) => (a.finishedAt ?? 0) - (b.finishedAt ?? 0));
-  for (const row of done) {
-    const value = sign * (row.values?.[0] ?? Number.NaN);
-    if (value > best + spec.stop.minDelta || best === Number.NEGATIVE_INFINITY) {
-      best = Math.max(best, value);
-      since = 0;
-    } else since += 1;
-  }
-  return since;
+/** Ended trials in a row, the newest ones, that brought no improvement: what `stop.patience` counts. */
+function sinceImprovement({ objectives, metricConstraints, stop }: CampaignSpec, rows: readonly TrialRow[]): number {
+  const kept = endedWithValue(objectives, rows).filter(({ trial }) => violationOf(metricConstraints, trial) === 0);
+  return trialsWithoutImprovement(
+    kept.map(({ losses }) => losses),
+    stop.minDelta,
+  );
 }
 
 export function statusOf(state: CampaignState, now: number): CampaignStatus {

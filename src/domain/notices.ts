@@ -1,5 +1,6 @@
 import { age, measured } from '../view/format.ts';
 import { budgetShare } from '../view/progress.ts';
+import { valueMarks } from '../view/synthetic.ts';
 import { type CampaignState, statusOf } from './campaign-state.ts';
 
 /** What a person may be told of while nobody looks. */
@@ -111,10 +112,14 @@ function happenings(state: CampaignState, now: number): (Notice & { readonly wha
           isFirst
             ? {
                 event: 'first-result' as const,
-                text: `First result: ${metric} ${measured(value)} in trial ${best.number}.`,
+                text: `First result: ${metric} ${measured(value)} in trial ${best.number}${valueMarks(best)}.`,
                 what: String(value),
               }
-            : { event: 'best' as const, text: `New best: ${metric} ${measured(value)} in trial ${best.number}.`, what: String(value) },
+            : {
+                event: 'best' as const,
+                text: `New best: ${metric} ${measured(value)} in trial ${best.number}${valueMarks(best)}.`,
+                what: String(value),
+              },
         ]),
     ...(share < BUDGET_SHARE
       ? []

@@ -172,11 +172,13 @@ export function trialsWithoutImprovement(losses: readonly (readonly number[])[],
       }
     });
   } else {
-    for (let i = 1; i < losses.length; i++) {
-      const mine = losses[i] as readonly number[];
-      const isOld = losses.slice(0, i).some((other) => dominates(other, mine) || other.every((x, k) => x === mine[k]));
-      if (!isOld) last = i;
-    }
+    let front: (readonly number[])[] = [];
+    losses.forEach((mine, i) => {
+      // What a point off the front dominates or equals, one of the front does too.
+      if (front.some((other) => dominates(other, mine) || other.every((x, k) => x === mine[k]))) return;
+      front = [...front.filter((other) => !dominates(mine, other)), mine];
+      last = i;
+    });
   }
   return losses.length - 1 - last;
 }

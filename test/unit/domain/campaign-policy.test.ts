@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import type { CampaignSpec } from '../../../src/domain/campaign.ts';
 import { stopVerdictOf } from '../../../src/domain/campaign-policy.ts';
-import { newCampaignState } from '../../../src/domain/campaign-state.ts';
+import { newCampaignState, statusOf } from '../../../src/domain/campaign-state.ts';
 import { addRow } from '../../../src/domain/table.ts';
+import type { TrialRow } from '../../../src/domain/trial.ts';
 import { SPEC } from '../report/campaign.ts';
 import { completed } from '../view/rows.ts';
 
@@ -28,5 +30,23 @@ describe('the stop rules of a campaign', () => {
     state.samplerState = { regret: 0.005 };
     expect(stopVerdictOf(state, { ...spec, stop }, 1)).toMatchObject({ phase: 'draining', sentence: expect.stringContaining('0.005') });
     expect(stopVerdictOf(state, { ...spec, stop: { minDelta: 0 } }, 1)).toBeUndefined();
+  });
+
+  it('the status counts trials without improvement as stop.patience does: what breaks a condition on metrics is none, a new point on the front is one', () => {
+    const since = (objectives: CampaignSpec['objectives'], rows: readonly TrialRow[]) => {
+      const state = newCampaignState('c', 0);
+      state.spec = { ...spec, objectives };
+      for (const row of rows) addRow(state.table, row);
+      return statusOf(state, 1).sinceImprovement;
+    };
+    const light = { constraintValues: [30] };
+    const heavy = { constraintValues: [50] };
+    expect(
+      since(spec.objectives, [completed(1, 0.5, light), completed(2, 0.9, heavy), completed(3, 0.6, light), completed(4, 0.6, light)]),
+    ).toBe(1);
+    const both = [spec.objectives[0], { metric: 'seconds', direction: 'minimize', reduce: 'result' }] as const;
+    const at = (number: number, values: number[]) => completed(number, 0, { ...light, values });
+    expect(since(both, [at(1, [0.9, 100]), at(2, [0.5, 50]), at(3, [0.4, 60])])).toBe(1);
+    expect(since(both, [at(1, [0.9, 100]), at(2, [0.5, 50]), at(3, [0.6, 60])])).toBe(0);
   });
 });

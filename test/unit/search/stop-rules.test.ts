@@ -93,6 +93,18 @@ describe('stop rules', () => {
     ).toBe(1);
   });
 
+  test('with several objectives 5,000 trials are counted in no time, as by comparing all with all', () => {
+    const losses = Array.from({ length: 5000 }, (_, i) => [Math.floor(((i * 7919) % 5003) / 50), Math.floor(((i * 104_729) % 4999) / 50)]);
+    const began = performance.now();
+    const found = trialsWithoutImprovement(losses, 0);
+    expect(performance.now() - began).toBeLessThan(1000);
+    const last = losses.findLastIndex(
+      (mine, i) =>
+        !losses.slice(0, i).some((other) => (other[0] as number) <= (mine[0] as number) && (other[1] as number) <= (mine[1] as number)),
+    );
+    expect(found).toBe(losses.length - 1 - last);
+  });
+
   test('running trials hold their place in the budget and cancelled ones give it back', () => {
     const rows = [row(1, {}, 1), row(2, {}), row(3, {}, undefined, 'cancelled'), row(4, {}, undefined, 'failed')];
     expect(trialsLeft({ trials: 10 }, rows)).toBe(7);
