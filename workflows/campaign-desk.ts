@@ -164,10 +164,10 @@ export function openDesk(state: CampaignState) {
     wakeUp(): void {
       isWoken = true;
     },
-    /** Waits, at most so long, for somebody to say resume. */
-    async wake(milliseconds: number): Promise<void> {
+    /** Waits, at most so long, for somebody to say resume, or for what else ends the wait. */
+    async wake(milliseconds: number, isEnough = () => state.phase === 'cancelling'): Promise<void> {
       isWoken = false;
-      await condition(() => isWoken || state.phase === 'cancelling', milliseconds);
+      await condition(() => isWoken || isEnough(), milliseconds);
     },
     /** Something that must be finished before this run may continue as new. */
     async errand(work: () => Promise<void>): Promise<void> {

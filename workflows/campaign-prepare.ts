@@ -5,8 +5,12 @@ import { launchName } from '../src/domain/ids.ts';
 import type { Desk } from './campaign-desk.ts';
 import { admitCampaign, endEarlier, ensureSystem, stagingOn } from './options.ts';
 
-/** Admits the specification, stages code and agent, opens the launch. A failed step ends the campaign before anything is submitted. */
-export async function prepare(state: CampaignState, source: unknown, desk: Desk): Promise<void> {
+/**
+ * Admits the specification, stages code and agent, opens the launch; false when the campaign was asked to end while a login was missing, so that
+ * there is nothing of it on the system. A failed step ends the campaign before anything is submitted.
+ */
+export async function prepare(state: CampaignState, source: unknown, desk: Desk): Promise<boolean> {
+  const isUnwanted = () => state.phase !== 'preparing';
   try {
     // Asked before the local activity, never between it and the next wait: a local activity's marker may stand a workflow task before the patch's,
     // and a replay would go on from the former without having seen the latter.
@@ -25,13 +29,12 @@ export async function prepare(state: CampaignState, source: unknown, desk: Desk)
     const order = { campaign: state.campaign, launch, spec, reportSteps, epoch };
     if (endsEarlier) {
       const earlier = { system: spec.system.name, campaign: state.campaign, launch };
-      await onceLoggedIn(spec, desk, () =>
-        endEarlier.executeWithOptions({ summary: 'end what an earlier one of this name has left' }, [earlier]),
-      );
+      const endThem = () => endEarlier.executeWithOptions({ summary: 'end what an earlier one of this name has left' }, [earlier]);
+      await onceLoggedIn(spec, desk, endThem, isUnwanted);
     }
-    const prepared = await onceLoggedIn(spec, desk, () =>
-      stagingOn(spec.system.name).prepareLaunch.executeWithOptions({ summary: `stage: code and agent to ${spec.system.name}` }, [order]),
-    );
+    const { prepareLaunch } = stagingOn(spec.system.name);
+    const stage = () => prepareLaunch.executeWithOptions({ summary: `stage: code and agent to ${spec.system.name}` }, [order]);
+    const prepared = await onceLoggedIn(spec, desk, stage, isUnwanted);
     state.launch = { launch, directory: prepared.directory, localDirectory: prepared.localDirectory };
     state.provenance = prepared.provenance;
     state.concurrency = spec.concurrency ?? prepared.slots;
@@ -49,7 +52,9 @@ export async function prepare(state: CampaignState, source: unknown, desk: Desk)
       { system: spec.system.name, launch: state.openLaunch },
     ]);
     if (state.phase === 'preparing') state.phase = state.isPauseAsked ? 'paused' : 'running';
+    return true;
   } catch (error) {
+    if (error instanceof Unwanted) return false;
     // The user's mistake, without the engine's wrapping: one failure that lists every problem.
     const cause = error instanceof ActivityFailure ? error.cause : error;
     // Whoever asks for its status hears why it ended. The search attributes stay as they are: histories of earlier versions have no event for them here.
@@ -73,8 +78,14 @@ export async function prepare(state: CampaignState, source: unknown, desk: Desk)
 /** Longest wait between two looks whether a person has logged in; `resume` cuts it short. */
 const LONGEST_LOGIN_WAIT_MS = 10 * 60_000;
 
-/** Does something on the system as soon as its login stands; says meanwhile what a person must do. Never attempts a login. */
-export async function onceLoggedIn<T>(spec: CampaignSpec, desk: Desk, work: () => Promise<T>): Promise<T> {
+/** Nobody wants any more what waits for a login. */
+class Unwanted extends Error {}
+
+/**
+ * Does something on the system as soon as its login stands; says meanwhile what a person must do. Never attempts a login. Throws `Unwanted` when
+ * the login is missing and `isUnwanted` says that nobody waits for it any more.
+ */
+export async function onceLoggedIn<T>(spec: CampaignSpec, desk: Desk, work: () => Promise<T>, isUnwanted?: () => boolean): Promise<T> {
   for (let wait = 15_000; ; wait = Math.min(2 * wait, LONGEST_LOGIN_WAIT_MS)) {
     try {
       const done = await work();
@@ -85,7 +96,13 @@ export async function onceLoggedIn<T>(spec: CampaignSpec, desk: Desk, work: () =
       if (!(failure instanceof ApplicationFailure) || failure.type !== 'NeedsLogin') throw error;
       desk.notice('login', `System ${spec.system.name} needs a login: run \`holdfast login ${spec.system.name}\`. ${failure.message}`);
       desk.show();
-      await desk.wake(wait);
+      // Histories of earlier versions go on to wait for the login.
+      const giveUp = isUnwanted !== undefined && patched('unwanted-before-login') ? isUnwanted : undefined;
+      await desk.wake(wait, giveUp);
+      if (giveUp?.() === true) {
+        desk.notice('login');
+        throw new Unwanted('the campaign was asked to end before its login came');
+      }
     }
   }
 }

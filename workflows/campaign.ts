@@ -35,9 +35,10 @@ export async function hpoCampaign(source: unknown, carried?: CampaignCarry): Pro
 
   // Cancellation is a wish like stop: what runs on the system is ended first, so nothing below may be torn down by it.
   return CancellationScope.nonCancellable(async () => {
-    if (state.spec === undefined) await prepare(state, source, desk);
-    else await findLost(state, desk);
+    const isPrepared = state.spec !== undefined || (await prepare(state, source, desk));
     const spec = specOf(state);
+    if (!isPrepared) return finish(state, spec, desk, false);
+    if (carried !== undefined) await findLost(state, desk);
     void desk.watchClock();
     void desk.wakeAfterRest();
     void desk.herald.remind(desk.changed);
@@ -65,19 +66,13 @@ export async function hpoCampaign(source: unknown, carried?: CampaignCarry): Pro
   });
 }
 
-/** Ends the launch on the system, writes the report, says how it went. */
-async function finish(state: CampaignState, spec: CampaignSpec, desk: Desk): Promise<CampaignResult> {
+/** Ends the launch on the system, where there is one, writes the report, says how it went. */
+async function finish(state: CampaignState, spec: CampaignSpec, desk: Desk, isPrepared = true): Promise<CampaignResult> {
   giveUpAgain(state);
   const end = endOf(state);
   state.phase = 'reporting';
   desk.show();
-  const system = spec.system.name;
-  await onceLoggedIn(spec, desk, () =>
-    effectsOn(system).closeLaunch.executeWithOptions({ summary: 'end what is left on the system' }, [{ system, campaign: state.campaign }]),
-  );
-  await getExternalWorkflowHandle(systemWorkflowId(system))
-    .signal(closeLaunchSignal, { campaign: state.campaign })
-    .catch((error: unknown) => log.info('the system had already ended', { error: String(error) }));
+  if (isPrepared) await closeOnSystem(state, spec, desk);
   const reportPath = await writeReport(state, spec, desk, end.status);
   state.phase = 'ended';
   state.stopReason = end.reason;
@@ -105,4 +100,14 @@ async function finish(state: CampaignState, spec: CampaignSpec, desk: Desk): Pro
     throw ApplicationFailure.nonRetryable([end.reason, ...said].join('\n'), 'NoTrialCompleted', result);
   }
   return result;
+}
+
+async function closeOnSystem({ campaign }: CampaignState, spec: CampaignSpec, desk: Desk): Promise<void> {
+  const system = spec.system.name;
+  await onceLoggedIn(spec, desk, () =>
+    effectsOn(system).closeLaunch.executeWithOptions({ summary: 'end what is left on the system' }, [{ system, campaign }]),
+  );
+  await getExternalWorkflowHandle(systemWorkflowId(system))
+    .signal(closeLaunchSignal, { campaign })
+    .catch((error: unknown) => log.info('the system had already ended', { error: String(error) }));
 }
