@@ -28,12 +28,20 @@ quietRuntime();
 const SERVER = process.env.HOLDFAST_TIME_SKIPPING_SERVER;
 const HOUR = 3_600_000;
 
+/** The SDK gives the server five seconds to start, which its Java may not keep on a busy machine. */
+async function startServer(path: string, tries = 6): Promise<TestWorkflowEnvironment> {
+  try {
+    return await TestWorkflowEnvironment.createTimeSkipping({ server: { executable: { type: 'existing-path', path } } });
+  } catch (error) {
+    if (tries === 1) throw error;
+    return startServer(path, tries - 1);
+  }
+}
+
 describe.skipIf(SERVER === undefined)('timers of hours and days', { timeout: 180_000 }, () => {
   let environment: TestWorkflowEnvironment;
   beforeAll(async () => {
-    environment = await TestWorkflowEnvironment.createTimeSkipping({
-      server: { executable: { type: 'existing-path', path: SERVER as string } },
-    });
+    environment = await startServer(SERVER as string);
   });
   afterAll(() => environment?.teardown());
 
