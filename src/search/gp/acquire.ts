@@ -47,10 +47,20 @@ interface Effort {
   readonly rounds: number;
   readonly tries: number;
 }
-const WHOLE: Effort = { starts: 4, rounds: 9, tries: 14 };
-/** For the later points of a batch where every score is dear: a dozen points must not cost a dozen times one. */
-const QUICK: Effort = { starts: 2, rounds: 6, tries: 10 };
+const EFFORTS = {
+  whole: { starts: 4, rounds: 9, tries: 14 },
+  quick: { starts: 2, rounds: 6, tries: 10 },
+  quickest: { starts: 1, rounds: 5, tries: 10 },
+} as const satisfies Record<string, Effort>;
+/** Rows of the model from which every score is dear. */
 const DEAR_ROWS = 200;
+const DEARER_ROWS = 300;
+
+/** For the later points of a batch: a dozen points must not cost a dozen times one. */
+export function effortOfLater(rows: number): keyof typeof EFFORTS {
+  if (rows > DEARER_ROWS) return 'quickest';
+  return rows > DEAR_ROWS ? 'quick' : 'whole';
+}
 
 /** Candidates, with scores that none of them can exceed: neither now nor when more fantasies stand or a better incumbent does, since both only lower a score. */
 export interface Pool {
@@ -81,12 +91,9 @@ export function poolFor(task: Hunt): Pool {
   return { codes, extraAt, bounds: [...boundsOf(task, codes)] };
 }
 
-/**
- * The best of a pool, then local search from there; best first, only allowed points. The pool keeps what was learnt for the next point of a batch; `isQuick` asks
- * for less effort where every score is dear.
- */
-export function hunt(task: Hunt, { codes, extraAt, bounds }: Pool = poolFor(task), isQuick = false): Found[] {
-  const effort = isQuick && task.posterior.rows > DEAR_ROWS ? QUICK : WHOLE;
+/** The best of a pool, then local search from there; best first, only allowed points. The pool keeps what was learnt for the next point of a batch. */
+export function hunt(task: Hunt, { codes, extraAt, bounds }: Pool = poolFor(task), word: keyof typeof EFFORTS = 'whole'): Found[] {
+  const effort = EFFORTS[word];
   const starts = bestOf(task, codes, bounds, KEPT).map(
     ({ index, score }): Found => ({
       codes: codes[index] as Codes,

@@ -3,7 +3,7 @@ import type { Suggestion } from '../../domain/trial.ts';
 import type { Observations } from '../observations.ts';
 import { streamAt } from '../random-stream.ts';
 import { type Codes, type CompiledSpace, codesOf, keyOf, pointOf, satisfies } from '../space.ts';
-import { type Found, type Hunt, hasContinuous, hunt, type Pool, poolFor, withdraw } from './acquire.ts';
+import { effortOfLater, type Found, type Hunt, hasContinuous, hunt, type Pool, poolFor, withdraw } from './acquire.ts';
 import { fitToCurves } from './curve-fit.ts';
 import { chances, conditionModel, type Feasibility, successModel } from './feasibility.ts';
 import { type FeatureMap, featureMap, featuresOf } from './features.ts';
@@ -44,7 +44,7 @@ export interface Proposal {
 const ANCHORS = 5;
 const GLOBAL_POINTS = 256;
 /** Points of a batch that are chosen from the same candidates. */
-const POINTS_PER_POOL = 8;
+const POINTS_PER_POOL = 12;
 /** Running trials that shrink the variance at most, the newest ones: with hundreds of workers the older are about to end. None is ever proposed again. */
 const MOST_FANTASIES = 256;
 const REFIT_GROWTH = 1.05;
@@ -101,13 +101,13 @@ export function proposeByGp(task: Proposal): { suggestions: Suggestion[]; state:
     let chosen: Suggestion | undefined;
     if (earlier && k - earlier.since < POINTS_PER_POOL) {
       withdraw(earlier.pool, hunted.isAllowed);
-      chosen = firstNew(task, hunt(hunted, earlier.pool, true));
+      chosen = firstNew(task, hunt(hunted, earlier.pool, effortOfLater(posterior.rows)));
     }
     if (!chosen) {
       const pool = poolFor(hunted);
       pools.set(isNewGround, { pool, since: k });
       // On new ground all scores are alike: bounds spare little, and with many rows each score is dear.
-      chosen = firstNew(task, hunt(hunted, pool, isNewGround && posterior.rows > TRUST_REGION_TRIALS));
+      chosen = firstNew(task, hunt(hunted, pool, isNewGround && posterior.rows > TRUST_REGION_TRIALS ? 'quick' : 'whole'));
     }
     if (!chosen) break;
     task.tried.add(keyOf(compiled, chosen.params));
