@@ -29,6 +29,7 @@ export function openDesk(state: CampaignState) {
   let mustJudge = false;
   let fruitless = 0;
   let errands = 0;
+  let asked: 'no' | 'waiting' | 'answered' = 'no';
   let known: Set<string> | undefined;
   let parameterOrder: string[] | undefined;
   const toldToEnd = new Set<number>();
@@ -177,6 +178,20 @@ export function openDesk(state: CampaignState) {
       });
     },
     hasErrands: (): boolean => errands > 0,
+    /** Asks for points without waiting for them, one question at a time. */
+    async ask(question: () => Promise<void>): Promise<void> {
+      if (asked === 'waiting') return;
+      asked = 'waiting';
+      await desk.errand(question);
+      asked = 'answered';
+      desk.changed();
+    },
+    /** Whether an answer has come since the last call. */
+    takeAnswer(): boolean {
+      if (asked !== 'answered') return false;
+      asked = 'no';
+      return true;
+    },
     /** Trials in flight that this run has not asked to end; counts them as asked. */
     notYetToldToEnd(): number[] {
       const numbers = [...state.inFlight].filter((number) => !toldToEnd.has(number));

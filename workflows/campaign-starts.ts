@@ -1,5 +1,5 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import { ActivityFailure, isCancellation, ParentClosePolicy, patched, startChild, workflowInfo } from '@temporalio/workflow';
+import { isCancellation, ParentClosePolicy, patched, startChild, workflowInfo } from '@temporalio/workflow';
 import type { CampaignSpec } from '../src/domain/campaign.ts';
 import { roomFor } from '../src/domain/campaign-policy.ts';
 import { type CampaignState, newRow } from '../src/domain/campaign-state.ts';
@@ -9,16 +9,13 @@ import { ATTRIBUTES } from '../src/domain/search-attributes.ts';
 import { addRow, changeRow } from '../src/domain/table.ts';
 import type { Suggestion, TrialRow } from '../src/domain/trial.ts';
 import { firstPause, pauseAfter } from '../src/search/rungs.ts';
-import { plural } from '../src/view/format.ts';
 import { trialSummary } from '../src/view/parameters.ts';
 import { adoptTrial, pruneTrial } from './campaign-calls.ts';
 import type { Desk } from './campaign-desk.ts';
+import { pointsAtHand } from './campaign-points.ts';
 import type { TrialInput } from './messages.ts';
-import { judgeRungs, suggest } from './options.ts';
+import { judgeRungs } from './options.ts';
 import type { hpoTrial } from './trial.ts';
-
-/** Points a campaign may hold ahead of their start (samplers that ignore results only). */
-const MOST_AHEAD = 100;
 
 /** A name that is taken again and again although its holder was ended is given up. */
 const MOST_TRIES = 3;
@@ -27,7 +24,7 @@ const MOST_TRIES = 3;
 export async function startTrials(state: CampaignState, spec: CampaignSpec, desk: Desk): Promise<void> {
   desk.dropUselessPoints();
   if (roomFor(state, Date.now()) === 0) return;
-  if (!(await fetchPoints(state, desk))) return;
+  if (!(await pointsAtHand(state, spec, desk))) return;
   const starting: Promise<void>[] = [];
   for (let room = roomFor(state, Date.now()); room > 0 && state.phase === 'running'; ) {
     const suggestion = state.enqueued.shift() ?? state.ahead.shift();
@@ -38,38 +35,10 @@ export async function startTrials(state: CampaignState, spec: CampaignSpec, desk
   }
   await Promise.all(starting);
   // Counted from the confirmed starts, so that a slow one shortens no gap.
-  if (starting.length > 0) desk.rest(spec.spacingSeconds);
-  else desk.noteFruitless();
-}
-
-/** Asks the sampler when the points at hand do not fill the room; false when the campaign ends for want of points. */
-async function fetchPoints(state: CampaignState, desk: Desk): Promise<boolean> {
-  const count = roomFor(state, Date.now()) - state.enqueued.length - state.ahead.length;
-  if (count <= 0 || state.isExhausted) return true;
-  const left = (state.budget.trials ?? Number.POSITIVE_INFINITY) - state.table.rows.length;
-  try {
-    const question = {
-      campaign: state.campaign,
-      chain: workflowInfo().firstExecutionRunId,
-      tableVersion: state.table.version,
-      count,
-      most: Math.max(count, Math.min(MOST_AHEAD, left)),
-      parallelism: state.concurrency,
-      ...(state.budget.trials === undefined ? {} : { budgetTrials: state.budget.trials }),
-      ...(state.samplerState === undefined ? {} : { state: state.samplerState }),
-    };
-    const answer = await suggest.executeWithOptions({ summary: `suggest ${plural(count, 'point')}` }, [question]);
-    state.ahead.push(...answer.suggestions);
-    state.isExhausted = answer.exhausted;
-    if (answer.state !== undefined) state.samplerState = answer.state;
-    for (const notice of answer.notices) desk.notice(notice.topic, notice.text);
-    return true;
-  } catch (error) {
-    if (isCancellation(error)) throw error;
-    const message = error instanceof ActivityFailure && error.cause ? error.cause.message : String(error);
-    desk.end('draining', `no further points: ${message}`);
-    return false;
-  }
+  if (starting.length === 0) return desk.noteFruitless();
+  desk.rest(spec.spacingSeconds);
+  // More places may have become free while a model was thinking than it was asked to fill.
+  if (spec.llm !== undefined && roomFor(state, Date.now()) > 0) desk.changed();
 }
 
 /** Early stopping: the pruner judges rungs that were reached, once each; paused trials that are among the best by now go on from their checkpoint. */

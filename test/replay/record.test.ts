@@ -4,6 +4,7 @@ import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { describe, expect, it } from 'vitest';
 import { packageRoot } from '../../src/package-root.ts';
 import { type Engine, startEngine } from '../support/engine.ts';
+import { startLlmEndpoint } from '../support/llm-endpoint.ts';
 import { createScriptedDriver } from '../support/scripted-driver.ts';
 import { specification } from '../support/specification.ts';
 
@@ -63,6 +64,18 @@ describe.runIf(NAME !== undefined)('recording golden histories', () => {
     const source = specification({ budget: { trials: 14 }, concurrency: 2, retries: { trial: 0 } });
     await expect(engine.run(source, id)).rejects.toThrow();
     await keep(engine, id, `${NAME}-campaign-all-failed`);
+    await engine.close();
+  });
+
+  it('keeps a campaign with a language model', async () => {
+    const engine = await startEngine();
+    const endpoint = await startLlmEndpoint((_, index) => ({ content: `{"x": ${(2 * index + 1) / 50}}`, delayMs: 500 }));
+    await engine.startWorker({ local: createScriptedDriver('local', { runMs: 300 }).driver });
+    const id = `golden-${NAME}-llm`;
+    const llm = { base_url: endpoint.baseUrl, model: 'tiny', initial_samples: 3, tools: false };
+    await engine.run(specification({ budget: { trials: 12 }, concurrency: 2, sampler: { type: 'tpe', seed: 7 }, llm }), id);
+    await keep(engine, id, `${NAME}-campaign-llm`);
+    await endpoint.close();
     await engine.close();
   });
 

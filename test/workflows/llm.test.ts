@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { statusQuery, trialsQuery } from '../../workflows/messages.ts';
-import { type Engine, startEngine } from '../support/engine.ts';
+import { Worker } from '@temporalio/worker';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { enqueueUpdate, statusQuery, stopSignal, trialsQuery } from '../../workflows/messages.ts';
+import { type Engine, eventually, startEngine } from '../support/engine.ts';
 import { type LlmEndpoint, type Scripted, startLlmEndpoint } from '../support/llm-endpoint.ts';
 import { createScriptedDriver } from '../support/scripted-driver.ts';
 
@@ -80,5 +81,33 @@ describe('a campaign with a language model', () => {
     const { rows, result } = await run('llm-tpe', (index) => `{"x": ${(2 * index + 1) / 50}}`, { sampler: { type: 'tpe', seed: 7 } });
     expect(result).toMatchObject({ status: 'completed', counts: { completed: 16 } });
     expect(rows.map((row) => row.origin === 'llm')).toEqual(Array.from({ length: 16 }, (_, i) => i >= 6));
+  }, 300_000);
+
+  it('goes on while the model thinks: the user’s own point runs, and stop ends what runs', async () => {
+    const endpoint = await startLlmEndpoint(() => ({ content: '{"points": [{"params": {"x": 0.8}}]}', delayMs: 60_000 }));
+    endpoints.push(endpoint);
+    const worker = await engine.startWorker({ local: createScriptedDriver('local').driver });
+    const change = { llm: { ...spec(endpoint).llm, timeout: 90 } };
+    await engine.start(spec(endpoint, change), 'llm-thinks');
+    const handle = engine.client.workflow.getHandle('llm-thinks');
+    await eventually(() => endpoint.requests.length === 1, 60, 'the question');
+
+    const asked = Date.now();
+    await handle.executeUpdate(enqueueUpdate, { args: [{ x: 0.5 }] });
+    await eventually(
+      async () => {
+        const { rows } = await handle.query(trialsQuery);
+        return rows.some(({ origin, state }) => origin === 'user' && state === 'completed');
+      },
+      40,
+      'the user’s own trial',
+    );
+    await handle.signal(stopSignal);
+    expect(await handle.result()).toMatchObject({ status: 'stopped', counts: { completed: 7, cancelled: 0 } });
+    // The answer, due a minute after the question, was not waited for.
+    expect(Date.now() - asked).toBeLessThan(50_000);
+    await Worker.runReplayHistory({ workflowBundle: { codePath: inject('bundleFile') } }, await handle.fetchHistory(), 'llm-thinks');
+    worker.shutdown();
+    await worker.finished;
   }, 300_000);
 });

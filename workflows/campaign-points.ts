@@ -1,0 +1,73 @@
+import { ActivityFailure, CancellationScope, condition, isCancellation, patched, workflowInfo } from '@temporalio/workflow';
+import type { CampaignSpec } from '../src/domain/campaign.ts';
+import { roomFor } from '../src/domain/campaign-policy.ts';
+import type { CampaignState } from '../src/domain/campaign-state.ts';
+import { plural } from '../src/view/format.ts';
+import type { Desk } from './campaign-desk.ts';
+import { suggest } from './options.ts';
+
+/** Points a campaign may hold ahead of their start (samplers that ignore results only). */
+const MOST_AHEAD = 100;
+
+/**
+ * Whether there is something to start now: asks for points when those at hand do not fill the room. A sampler is waited for. A language model may take
+ * minutes, so it is asked aside: meanwhile rungs are judged, promoted trials take the free places, and stop ends what runs; its answer wakes the campaign.
+ */
+export async function pointsAtHand(state: CampaignState, spec: CampaignSpec, desk: Desk): Promise<boolean> {
+  // Campaigns of earlier versions waited for the model, too.
+  if (spec.llm === undefined || !patched('model-aside')) return fetchPoints(state, desk);
+  if (desk.takeAnswer()) return true;
+  if (missing(state) > 0) void desk.ask(() => askWhileSearching(state, desk));
+  return state.enqueued.length + state.ahead.length > 0;
+}
+
+/** An answer that comes when nothing more is started is not waited for. */
+async function askWhileSearching(state: CampaignState, desk: Desk): Promise<void> {
+  const scope = new CancellationScope();
+  let isAnswered = false;
+  void condition(() => isAnswered || (state.phase !== 'running' && state.phase !== 'paused')).then(() => {
+    if (!isAnswered) scope.cancel();
+  });
+  try {
+    await scope.run(() => fetchPoints(state, desk));
+  } catch (error) {
+    if (!isCancellation(error)) throw error;
+  } finally {
+    isAnswered = true;
+  }
+}
+
+/** How many points are wanted beyond those at hand. */
+function missing(state: CampaignState): number {
+  return state.isExhausted ? 0 : roomFor(state, Date.now()) - state.enqueued.length - state.ahead.length;
+}
+
+/** Asks the sampler when the points at hand do not fill the room; false when the campaign ends for want of points. */
+async function fetchPoints(state: CampaignState, desk: Desk): Promise<boolean> {
+  const count = missing(state);
+  if (count <= 0) return true;
+  const left = (state.budget.trials ?? Number.POSITIVE_INFINITY) - state.table.rows.length;
+  try {
+    const question = {
+      campaign: state.campaign,
+      chain: workflowInfo().firstExecutionRunId,
+      tableVersion: state.table.version,
+      count,
+      most: Math.max(count, Math.min(MOST_AHEAD, left)),
+      parallelism: state.concurrency,
+      ...(state.budget.trials === undefined ? {} : { budgetTrials: state.budget.trials }),
+      ...(state.samplerState === undefined ? {} : { state: state.samplerState }),
+    };
+    const answer = await suggest.executeWithOptions({ summary: `suggest ${plural(count, 'point')}` }, [question]);
+    state.ahead.push(...answer.suggestions);
+    state.isExhausted = answer.exhausted;
+    if (answer.state !== undefined) state.samplerState = answer.state;
+    for (const notice of answer.notices) desk.notice(notice.topic, notice.text);
+    return true;
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    const message = error instanceof ActivityFailure && error.cause ? error.cause.message : String(error);
+    desk.end('draining', `no further points: ${message}`);
+    return false;
+  }
+}
