@@ -9,16 +9,19 @@ import { suggest } from './options.ts';
 /** Points a campaign may hold ahead of their start (samplers that ignore results only). */
 const MOST_AHEAD = 100;
 
+/** `answer`: a model has answered since the last time, and meanwhile more places may have become free than it was asked to fill. */
+export type AtHand = 'nothing' | 'points' | 'answer';
+
 /**
- * Whether there is something to start now: asks for points when those at hand do not fill the room. A sampler is waited for. A language model may take
+ * What there is to start now: asks for points when those at hand do not fill the room. A sampler is waited for. A language model may take
  * minutes, so it is asked aside: meanwhile rungs are judged, promoted trials take the free places, and stop ends what runs; its answer wakes the campaign.
  */
-export async function pointsAtHand(state: CampaignState, spec: CampaignSpec, desk: Desk): Promise<boolean> {
+export async function pointsAtHand(state: CampaignState, spec: CampaignSpec, desk: Desk): Promise<AtHand> {
   // Campaigns of earlier versions waited for the model, too.
-  if (spec.llm === undefined || !patched('model-aside')) return fetchPoints(state, desk);
-  if (desk.takeAnswer()) return true;
+  if (spec.llm === undefined || !patched('model-aside')) return (await fetchPoints(state, desk)) ? 'points' : 'nothing';
+  if (desk.takeAnswer()) return 'answer';
   if (missing(state) > 0) void desk.ask(() => askWhileSearching(state, desk));
-  return state.enqueued.length + state.ahead.length > 0;
+  return state.enqueued.length + state.ahead.length > 0 ? 'points' : 'nothing';
 }
 
 /** An answer that comes when nothing more is started is not waited for. */

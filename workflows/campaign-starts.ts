@@ -24,7 +24,8 @@ const MOST_TRIES = 3;
 export async function startTrials(state: CampaignState, spec: CampaignSpec, desk: Desk): Promise<void> {
   desk.dropUselessPoints();
   if (roomFor(state, Date.now()) === 0) return;
-  if (!(await pointsAtHand(state, spec, desk))) return;
+  const atHand = await pointsAtHand(state, spec, desk);
+  if (atHand === 'nothing') return;
   const starting: Promise<void>[] = [];
   for (let room = roomFor(state, Date.now()); room > 0 && state.phase === 'running'; ) {
     const suggestion = state.enqueued.shift() ?? state.ahead.shift();
@@ -37,8 +38,7 @@ export async function startTrials(state: CampaignState, spec: CampaignSpec, desk
   // Counted from the confirmed starts, so that a slow one shortens no gap.
   if (starting.length === 0) return desk.noteFruitless();
   desk.rest(spec.spacingSeconds);
-  // More places may have become free while a model was thinking than it was asked to fill.
-  if (spec.llm !== undefined && roomFor(state, Date.now()) > 0) desk.changed();
+  if (atHand === 'answer' && roomFor(state, Date.now()) > 0) desk.changed();
 }
 
 /** Early stopping: the pruner judges rungs that were reached, once each; paused trials that are among the best by now go on from their checkpoint. */
