@@ -1,4 +1,5 @@
 import { setHandler } from '@temporalio/workflow';
+import { budgetProblem } from '../src/domain/budget-change.ts';
 import { bestOf, type CampaignState, mergeCurves, statusOf, userSuggestions } from '../src/domain/campaign-state.ts';
 import { pointProblems } from '../src/domain/points.ts';
 import { askAgain, retryProblem } from '../src/domain/retry.ts';
@@ -173,15 +174,8 @@ export function answerMessages(state: CampaignState, desk: Desk): void {
     {
       validator: (budget) => {
         needsRunning();
-        const names = ['trials', 'nodeHours', 'wallSeconds', 'deadline'];
-        const wrong = Object.entries(budget ?? {}).find(
-          ([name, value]) =>
-            !names.includes(name) || (name === 'deadline' ? Number.isNaN(Date.parse(String(value))) : !(Number(value) > 0)),
-        );
-        if (wrong)
-          throw new Error(
-            `budget.${wrong[0]}: ${JSON.stringify(wrong[1])} is no limit (${names.join(', ')}; numbers above 0, deadline in ISO 8601).`,
-          );
+        const problem = budgetProblem(budget, state.spec?.system.kind);
+        if (problem !== undefined) throw new Error(problem);
       },
     },
   );
