@@ -24,6 +24,8 @@ export interface SuggestQuestion {
   readonly parallelism: number;
   readonly budgetTrials?: number;
   readonly state?: SuggestState;
+  /** The language model is thinking already: these points are the sampler's alone. */
+  readonly withoutModel?: boolean;
 }
 
 /** What the campaign carries for its proposers: small JSON. */
@@ -75,7 +77,7 @@ export function createSuggest(deps: ActivityDeps, tables: TableCache, thread: Se
   }
 
   async function propose(spec: CampaignSpec, rows: readonly TrialRow[], question: SuggestQuestion, signal: AbortSignal) {
-    if (spec.llm === undefined) return { suggestions: [], state: undefined, notices: [] };
+    if (spec.llm === undefined || question.withoutModel) return { suggestions: [], state: question.state?.llm, notices: [] };
     const { suggestions, events, state } = await proposeWithLlm(
       {
         llm: spec.llm,

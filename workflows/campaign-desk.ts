@@ -29,7 +29,7 @@ export function openDesk(state: CampaignState) {
   let mustJudge = false;
   let fruitless = 0;
   let errands = 0;
-  let asked: 'no' | 'waiting' | 'answered' = 'no';
+  let asked: 'no' | 'waiting' | 'slow' | 'answered' = 'no';
   let known: Set<string> | undefined;
   let parameterOrder: string[] | undefined;
   const toldToEnd = new Set<number>();
@@ -180,12 +180,19 @@ export function openDesk(state: CampaignState) {
     hasErrands: (): boolean => errands > 0,
     /** Asks for points without waiting for them, one question at a time. */
     async ask(question: () => Promise<void>): Promise<void> {
-      if (asked === 'waiting') return;
+      if (asked === 'waiting' || asked === 'slow') return;
       asked = 'waiting';
       await desk.errand(question);
       asked = 'answered';
       desk.changed();
     },
+    /** The answer is late: the campaign looks what can be done without it. */
+    noteSlowAnswer(): void {
+      if (asked !== 'waiting') return;
+      asked = 'slow';
+      desk.changed();
+    },
+    isAnswerSlow: (): boolean => asked === 'slow',
     /** Whether an answer has come since the last call. */
     takeAnswer(): boolean {
       if (asked !== 'answered') return false;

@@ -6,6 +6,9 @@ import { plural } from '../src/view/format.ts';
 import type { Desk } from './campaign-desk.ts';
 import { suggest } from './options.ts';
 
+/** So long free places wait for a model; then the sampler fills them alone, and the model's points come next. */
+const PATIENCE_MS = 10_000;
+
 /** Points a campaign may hold ahead of their start (samplers that ignore results only). */
 const MOST_AHEAD = 100;
 
@@ -15,12 +18,14 @@ export type AtHand = 'nothing' | 'points' | 'answer';
 /**
  * What there is to start now: asks for points when those at hand do not fill the room. A sampler is waited for. A language model may take
  * minutes, so it is asked aside: meanwhile rungs are judged, promoted trials take the free places, and stop ends what runs; its answer wakes the campaign.
+ * Places do not stay free for one that is slow.
  */
 export async function pointsAtHand(state: CampaignState, spec: CampaignSpec, desk: Desk): Promise<AtHand> {
   // Campaigns of earlier versions waited for the model, too.
   if (spec.llm === undefined || !patched('model-aside')) return (await fetchPoints(state, desk)) ? 'points' : 'nothing';
   if (desk.takeAnswer()) return 'answer';
   if (missing(state) > 0) void desk.ask(() => askWhileSearching(state, desk));
+  if (missing(state) > 0 && desk.isAnswerSlow()) await fetchPoints(state, desk, true);
   return state.enqueued.length + state.ahead.length > 0 ? 'points' : 'nothing';
 }
 
@@ -30,6 +35,9 @@ async function askWhileSearching(state: CampaignState, desk: Desk): Promise<void
   let isAnswered = false;
   void condition(() => isAnswered || (state.phase !== 'running' && state.phase !== 'paused')).then(() => {
     if (!isAnswered) scope.cancel();
+  });
+  void condition(() => isAnswered, PATIENCE_MS).then((isInTime) => {
+    if (!isInTime) desk.noteSlowAnswer();
   });
   try {
     await scope.run(() => fetchPoints(state, desk));
@@ -46,7 +54,7 @@ function missing(state: CampaignState): number {
 }
 
 /** Asks the sampler when the points at hand do not fill the room; false when the campaign ends for want of points. */
-async function fetchPoints(state: CampaignState, desk: Desk): Promise<boolean> {
+async function fetchPoints(state: CampaignState, desk: Desk, withoutModel = false): Promise<boolean> {
   const count = missing(state);
   if (count <= 0) return true;
   const left = (state.budget.trials ?? Number.POSITIVE_INFINITY) - state.table.rows.length;
@@ -60,11 +68,14 @@ async function fetchPoints(state: CampaignState, desk: Desk): Promise<boolean> {
       parallelism: state.concurrency,
       ...(state.budget.trials === undefined ? {} : { budgetTrials: state.budget.trials }),
       ...(state.samplerState === undefined ? {} : { state: state.samplerState }),
+      ...(withoutModel ? { withoutModel } : {}),
     };
     const answer = await suggest.executeWithOptions({ summary: `suggest ${plural(count, 'point')}` }, [question]);
     state.ahead.push(...answer.suggestions);
     state.isExhausted = answer.exhausted;
-    if (answer.state !== undefined) state.samplerState = answer.state;
+    // A model's answer may have come meanwhile: what it has cost is known better here than where the sampler was asked.
+    const kept = withoutModel && state.samplerState?.llm !== undefined ? { llm: state.samplerState.llm } : {};
+    if (answer.state !== undefined) state.samplerState = { ...answer.state, ...kept };
     for (const notice of answer.notices) desk.notice(notice.topic, notice.text);
     return true;
   } catch (error) {

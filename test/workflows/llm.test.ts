@@ -8,12 +8,20 @@ import { createScriptedDriver } from '../support/scripted-driver.ts';
 const KEY = 'a-key-that-must-not-be-kept';
 
 /** 16 trials, one at a time: the first six are the sampler's, the rest the model's turns. */
-const spec = (endpoint: LlmEndpoint, change: object = {}) => ({
+const spec = (endpoint: LlmEndpoint, { llm, ...change }: { readonly llm?: object; readonly [key: string]: unknown } = {}) => ({
   name: 'with a model',
   objective: { metric: 'x', direction: 'maximize' },
   search_space: { x: { type: 'float', min: 0, max: 1, step: 0.02 } },
   sampler: { type: 'gp', seed: 7, initial_points: 6 },
-  llm: { base_url: endpoint.baseUrl, model: 'tiny', api_key: 'env:HOLDFAST_TEST_LLM_KEY', initial_samples: 6, tools: false, timeout: 20 },
+  llm: {
+    base_url: endpoint.baseUrl,
+    model: 'tiny',
+    api_key: 'env:HOLDFAST_TEST_LLM_KEY',
+    initial_samples: 6,
+    tools: false,
+    timeout: 20,
+    ...llm,
+  },
   training: { command: ['true'] },
   budget: { trials: 16 },
   concurrency: 1,
@@ -34,7 +42,7 @@ describe('a campaign with a language model', () => {
     await engine.close();
   });
 
-  async function run(id: string, script: (index: number) => Scripted, change: object = {}) {
+  async function run(id: string, script: (index: number) => Scripted, change: Parameters<typeof spec>[1] = {}) {
     const endpoint = await startLlmEndpoint((_, index) => script(index));
     endpoints.push(endpoint);
     const worker = await engine.startWorker({ local: createScriptedDriver('local').driver });
@@ -42,7 +50,9 @@ describe('a campaign with a language model', () => {
     const handle = engine.client.workflow.getHandle(id);
     const { rows } = await handle.query(trialsQuery);
     const { llm } = await handle.query(statusQuery);
-    const history = JSON.stringify(await handle.fetchHistory());
+    const events = await handle.fetchHistory();
+    await Worker.runReplayHistory({ workflowBundle: { codePath: inject('bundleFile') } }, events, id);
+    const history = JSON.stringify(events);
     worker.shutdown();
     await worker.finished;
     return { endpoint, result, rows, history, llm };
@@ -83,11 +93,27 @@ describe('a campaign with a language model', () => {
     expect(rows.map((row) => row.origin === 'llm')).toEqual(Array.from({ length: 16 }, (_, i) => i >= 6));
   }, 300_000);
 
+  it('leaves no place free for a model that thinks long: the sampler fills it alone', async () => {
+    const began = Date.now();
+    const { endpoint, result, rows } = await run(
+      'llm-slow',
+      () => ({ content: '{"points": [{"params": {"x": 0.8}}]}', delayMs: 170_000 }),
+      {
+        llm: { timeout: 200 },
+      },
+    );
+    expect(result).toMatchObject({ status: 'completed', counts: { completed: 16 } });
+    expect(rows.some(({ origin }) => origin === 'llm')).toBe(false);
+    // One question, still open when the campaign was done.
+    expect(endpoint.requests).toHaveLength(1);
+    expect(Date.now() - began).toBeLessThan(160_000);
+  }, 300_000);
+
   it('goes on while the model thinks: the user’s own point runs, and stop ends what runs', async () => {
     const endpoint = await startLlmEndpoint(() => ({ content: '{"points": [{"params": {"x": 0.8}}]}', delayMs: 60_000 }));
     endpoints.push(endpoint);
     const worker = await engine.startWorker({ local: createScriptedDriver('local').driver });
-    const change = { llm: { ...spec(endpoint).llm, timeout: 90 } };
+    const change = { llm: { timeout: 90 }, budget: { trials: 10_000 } };
     await engine.start(spec(endpoint, change), 'llm-thinks');
     const handle = engine.client.workflow.getHandle('llm-thinks');
     await eventually(() => endpoint.requests.length === 1, 60, 'the question');
@@ -103,7 +129,7 @@ describe('a campaign with a language model', () => {
       'the user’s own trial',
     );
     await handle.signal(stopSignal);
-    expect(await handle.result()).toMatchObject({ status: 'stopped', counts: { completed: 7, cancelled: 0 } });
+    expect(await handle.result()).toMatchObject({ status: 'stopped' });
     // The answer, due a minute after the question, was not waited for.
     expect(Date.now() - asked).toBeLessThan(50_000);
     await Worker.runReplayHistory({ workflowBundle: { codePath: inject('bundleFile') } }, await handle.fetchHistory(), 'llm-thinks');
