@@ -56,10 +56,14 @@ const EFFORTS = {
 const DEAR_ROWS = 200;
 const DEARER_ROWS = 300;
 
-/** For the later points of a batch: a dozen points must not cost a dozen times one. */
-export function effortOfLater(rows: number): keyof typeof EFFORTS {
-  if (rows > DEARER_ROWS) return 'quickest';
-  return rows > DEAR_ROWS ? 'quick' : 'whole';
+/**
+ * For the first point of a batch, one on new ground (where all scores are alike, so that bounds spare little), or a later one: a dozen points must not cost a
+ * dozen times one.
+ */
+export function effortFor(occasion: 'first' | 'new ground' | 'later', rows: number): keyof typeof EFFORTS {
+  if (occasion === 'first' || rows <= DEAR_ROWS) return 'whole';
+  if (occasion === 'later') return rows > DEARER_ROWS ? 'quickest' : 'quick';
+  return rows > DEARER_ROWS ? 'quick' : 'whole';
 }
 
 /** Candidates, with scores that none of them can exceed: neither now nor when more fantasies stand or a better incumbent does, since both only lower a score. */
@@ -92,8 +96,8 @@ export function poolFor(task: Hunt): Pool {
 }
 
 /** The best of a pool, then local search from there; best first, only allowed points. The pool keeps what was learnt for the next point of a batch. */
-export function hunt(task: Hunt, { codes, extraAt, bounds }: Pool = poolFor(task), word: keyof typeof EFFORTS = 'whole'): Found[] {
-  const effort = EFFORTS[word];
+export function hunt(task: Hunt, { codes, extraAt, bounds }: Pool = poolFor(task), name: keyof typeof EFFORTS = 'whole'): Found[] {
+  const effort = EFFORTS[name];
   const starts = bestOf(task, codes, bounds, KEPT).map(
     ({ index, score }): Found => ({
       codes: codes[index] as Codes,

@@ -3,7 +3,7 @@ import type { Suggestion } from '../../domain/trial.ts';
 import type { Observations } from '../observations.ts';
 import { streamAt } from '../random-stream.ts';
 import { type Codes, type CompiledSpace, codesOf, keyOf, pointOf, satisfies } from '../space.ts';
-import { effortOfLater, type Found, type Hunt, hasContinuous, hunt, type Pool, poolFor, withdraw } from './acquire.ts';
+import { effortFor, type Found, type Hunt, hasContinuous, hunt, type Pool, poolFor, withdraw } from './acquire.ts';
 import { fitToCurves } from './curve-fit.ts';
 import { chances, conditionModel, type Feasibility, successModel } from './feasibility.ts';
 import { type FeatureMap, featureMap, featuresOf } from './features.ts';
@@ -106,13 +106,12 @@ export function proposeByGp(task: Proposal): { suggestions: Suggestion[]; state:
     let chosen: Suggestion | undefined;
     if (earlier && k - earlier.since < POINTS_PER_POOL) {
       withdraw(earlier.pool, hunted.isAllowed);
-      chosen = firstNew(task, hunt(hunted, earlier.pool, effortOfLater(posterior.rows)));
+      chosen = firstNew(task, hunt(hunted, earlier.pool, effortFor('later', posterior.rows)));
     }
     if (!chosen) {
       const pool = poolFor(hunted);
       pools.set(isNewGround, { pool, since: k });
-      // On new ground all scores are alike: bounds spare little, and with many rows each score is dear.
-      chosen = firstNew(task, hunt(hunted, pool, isNewGround && posterior.rows > TRUST_REGION_TRIALS ? 'quick' : 'whole'));
+      chosen = firstNew(task, hunt(hunted, pool, effortFor(isNewGround ? 'new ground' : 'first', posterior.rows)));
     }
     if (!chosen) break;
     task.tried.add(keyOf(compiled, chosen.params));
