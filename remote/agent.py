@@ -1144,6 +1144,8 @@ class Attempt:
 
 
 UNKNOWN_END = {"exit_code": None, "signal": "SIGKILL", "spawn_error": None, "storage": False, "run_seconds": 0}  # type: Json
+# Without an agent nobody knows who sent these: the batch system that ended the job, or an agent that was killed while it settled this attempt.
+FROM_OUTSIDE = frozenset(["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"])
 NO_END = {"exit_code": None, "signal": None, "spawn_error": None, "storage": False, "run_seconds": 0}  # type: Json
 
 
@@ -1715,8 +1717,9 @@ class Agent:
         attempt.started_at = int(started.get("at") or attempt.started_at)
         is_here = started.get("host", HOST) == HOST and started.get("boot_id", boot_id()) == boot_id()
         was_killed = end_leftovers(started_path, os.path.join(attempt.folder, "process.json"), self.launch.token(name), self.log) if is_here else False
+        FAILPOINTS.reach("after-leftovers")
         end = read_json(os.path.join(attempt.folder, "exit.json"))
-        if end is not None and not was_killed and set(NO_END) <= set(end):
+        if end is not None and not was_killed and set(NO_END) <= set(end) and end["signal"] not in FROM_OUTSIDE:
             self.log("{}: ended by itself while no agent lived", name)
             self.finish(attempt, end)
             return

@@ -153,6 +153,31 @@ def test_recovery_without_a_new_agent_settles_everything_and_runs_nothing(spool)
     assert len(launch.starts()) == 2
 
 
+def test_a_training_killed_by_an_agent_that_died_while_it_settled_it_is_lost(spool):
+    launch = spool(named("1000"))
+    launch.offer(1)
+    first = launch.agent()
+    wait_for(launch.starts)
+    first.kill()
+    first.wait()
+    second = launch.agent(pilot="p2", env={"HOLDFAST_FAILPOINT": "after-leftovers"})
+    assert second.wait(timeout=60) == -signal.SIGKILL
+    wait_for((launch.attempt(1) / "exit.json").exists)
+    assert launch.names("done") == []
+    record = launch.run(pilot="p3")["trial-0001.1"]
+    assert (record["status"], record["error"]["class"]) == ("failed", "lost")
+    assert launch.starts() == ["trial-0001.1"]
+
+
+@pytest.mark.parametrize("sent,kind", [("TERM", "lost"), ("KILL", "lost"), ("ABRT", "killed"), ("SEGV", "killed")])
+def test_a_signal_that_ends_a_training_without_its_agent_is_its_own_fault_only_where_it_can_be(spool, sent, kind):
+    launch = spool(["/bin/sh", "-c", "sleep 0.5; kill -{} $$".format(sent)])
+    launch.offer(1)
+    launch.agent(env={"HOLDFAST_FAILPOINT": "after-spawn"}).wait(timeout=60)
+    wait_for((launch.attempt(1) / "exit.json").exists)
+    assert launch.run(pilot="p2")["trial-0001.1"]["error"]["class"] == kind
+
+
 def test_killing_agents_at_random_moments_never_doubles_a_start_and_loses_no_end(spool):
     seed = int(os.environ.get("HOLDFAST_SEED") or random.randrange(1 << 30))
     print("HOLDFAST_SEED={}".format(seed))
