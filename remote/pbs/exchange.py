@@ -4,7 +4,7 @@
     python3 exchange.py STATE_FOLDER < request.json > answer
 
 Runs on the login node (standard library only, Python 3.6 or newer). STATE_FOLDER/launches holds one file a campaign: what a look watches. The
-request holds, all optional and done in this order: prepare, acks, orders, maintenance, submit, cancel, settle, look, close, fetch, inspect. The
+request holds, all optional and done in this order: prepare, acks, orders, maintenance, submit, cancel, settle, look, close, fetch, inspect, allocation. The
 answer is one line "holdfast BYTES SHA256" and then that many bytes of JSON, so that nothing cut or mixed is ever taken for an answer. The protocol of the spool
 is told in docs/spool.md.
 """
@@ -16,6 +16,7 @@ import json
 import os
 import pwd
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -294,6 +295,9 @@ class Exchange:
                 answer["fetch"] = self.fetch(self.request["fetch"])
             if "inspect" in self.request:
                 answer["inspect"] = {"queues": call(["qstat", "-Q", "-f"], 30), "server": call(["qstat", "-B", "-f"], 30)}
+        # Outside the lock: an accounting system that hangs must hold up nobody else.
+        if "allocation" in self.request:
+            answer["allocation"] = self.allocation(str(self.request["allocation"]["command"]))
         answer["launches"] = {launch.campaign: launch.folder for launch in self.launches.values()}
         answer["gone"] = [
             {"campaign": launch.campaign, "directory": launch.folder, "owner": launch.record.get("owner"), "report_steps": launch.record.get("report_steps")}
@@ -482,6 +486,11 @@ class Exchange:
                 "across_maintenance": bool(shape.get("across_maintenance")),
             }
         return {"clock": time.time(), "reservations": found, "motd": told, "pilot": pilot}
+
+    def allocation(self, command: str) -> Json:
+        """What allocations have left, in the words of the accounting system, and the accounts of open launches."""
+        accounts = sorted({str(launch.record["pilot"]["account"]) for launch in self.launches.values() if "account" in launch.record["pilot"]})
+        return {"list": call(shlex.split(command), self.settings.command_seconds, {"LC_ALL": "C"}), "accounts": accounts}
 
     def submit(self, each: Json) -> Json:
         launch = self.launches.get(str(each["campaign"]))

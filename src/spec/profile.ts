@@ -87,6 +87,11 @@ const pbsProfile = section({
   project_limits: jobLimits.exactOptional().meta({ description: 'Jobs of one project over all its users and queues' }),
   launcher: text().exactOptional().meta({ description: 'Starts one agent per node, like "mpiexec -n {nodes} --ppn 1"; absent: pbsdsh' }),
   poll_seconds: positiveNumber().default(60),
+  allocation: section({
+    command: text().meta({
+      description: "Lists projects with node-hours left, in the form of ALCF's sbank-list-allocations; asked every hour",
+    }),
+  }).exactOptional(),
   maintenance: section({
     command: text().exactOptional().meta({ description: 'Shows reservations ahead; asked with -f before a pilot is submitted' }),
     motd: text().default('/etc/motd').meta({ description: 'File of the login node; doctor shows its lines about maintenance' }),

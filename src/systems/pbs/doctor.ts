@@ -1,5 +1,6 @@
 import type { PbsProfile } from '../../spec/profile.ts';
 import type { SshFinding } from '../../ssh/doctor.ts';
+import { type RemoteAllocation, readAllocations, tellBalances } from './allocation.ts';
 import { compareQueues } from './compare-queues.ts';
 import type { PbsDriver } from './driver.ts';
 import type { RemoteMaintenance } from './exchange.ts';
@@ -14,6 +15,7 @@ interface SiteAnswer {
   /** `job_history_enable` of the server; undefined when it does not say. */
   readonly history: string | undefined;
   readonly maintenance: RemoteMaintenance | undefined;
+  readonly allocation: RemoteAllocation | undefined;
 }
 
 interface Check {
@@ -64,6 +66,7 @@ const CHECKS: readonly Check[] = [
       return { status: 'ok', found: `${queue.name} is open` };
     },
   },
+  { id: 'pbs-allocation', title: 'Node-hours left', judge: judgeAllocation },
   { id: 'pbs-maintenance', title: 'Maintenance', judge: judgeMaintenance },
   {
     id: 'pbs-profile',
@@ -80,6 +83,36 @@ const CHECKS: readonly Check[] = [
     },
   },
 ];
+
+/** All projects of the account: which of them pays is said by the campaign. */
+function judgeAllocation({ profile, allocation }: SiteAnswer): Judged {
+  const command = profile.allocation?.command;
+  if (allocation === undefined || command === undefined) {
+    return {
+      status: 'skip',
+      found: 'the profile names no way to see it',
+      advice: 'Add allocation: {command: sbank-list-allocations} to the profile.',
+    };
+  }
+  const { exit, stdout, stderr } = allocation.list;
+  const rows = exit === 0 ? readAllocations(stdout) : undefined;
+  if (rows === undefined) {
+    const words = (stderr.trim() || stdout.trim()).split('\n').at(-1)?.slice(0, 200) ?? '';
+    return {
+      status: 'warn',
+      found: `${command} ended with ${exit}${words ? ` (${words})` : ''}`,
+      advice: 'Set allocation.command of the profile, with its whole path, to what lists projects and node-hours there, or remove it.',
+    };
+  }
+  const told = tellBalances(rows, Date.now());
+  const found = told.map(({ words }) => words).join('; ');
+  if (told.some(({ isShort }) => !isShort)) return { status: 'ok', found };
+  return {
+    status: 'warn',
+    found: found || 'no project has an allocation here',
+    advice: 'Jobs may be refused or run as backfill only. Ask the site for node-hours, or name another account in the campaign.',
+  };
+}
 
 function judgeMaintenance({ profile, maintenance }: SiteAnswer): Judged {
   const command = profile.maintenance?.command;
@@ -112,7 +145,7 @@ function judgeMaintenance({ profile, maintenance }: SiteAnswer): Judged {
 export async function diagnosePbs(profile: PbsProfile, driver: Pick<PbsDriver, 'inspect'>): Promise<SshFinding[]> {
   const server = { id: 'pbs-server', title: 'PBS server' };
   try {
-    const { queues, server: told, maintenance } = await driver.inspect();
+    const { queues, server: told, maintenance, allocation } = await driver.inspect();
     const listing = readPbsText(queues.stdout, 'queue');
     if (queues.exit !== 0 || !listing.isComplete) {
       const words = queues.stderr.trim().slice(0, 200);
@@ -126,7 +159,7 @@ export async function diagnosePbs(profile: PbsProfile, driver: Pick<PbsDriver, '
       ];
     }
     const history = /^\s*job_history_enable = (\w+)$/m.exec(told.stdout)?.[1];
-    const site: SiteAnswer = { profile, queues: readQueues(listing), history, maintenance };
+    const site: SiteAnswer = { profile, queues: readQueues(listing), history, maintenance, allocation };
     return [
       { ...server, status: 'ok', found: `${site.queues.length} queues` },
       ...CHECKS.map(({ id, title, judge }) => ({ id, title, ...judge(site) })),

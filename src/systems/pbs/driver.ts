@@ -22,6 +22,7 @@ import {
   type SystemDriver,
   type SystemOrder,
 } from '../driver.ts';
+import { allocationNotices } from './allocation.ts';
 import { packBundle } from './bundle.ts';
 import { type ExchangeAnswer, type ExchangeRequest, PbsExchange, type SubmitTiming } from './exchange.ts';
 import { EXIT_TABLE, judgeExit } from './exit-status.ts';
@@ -48,13 +49,13 @@ export interface PbsDriverOptions {
   readonly closeSeconds?: number;
 }
 
-export type SiteInspection = NonNullable<ExchangeAnswer['inspect']> & Pick<ExchangeAnswer, 'maintenance'>;
+export type SiteInspection = NonNullable<ExchangeAnswer['inspect']> & Pick<ExchangeAnswer, 'maintenance' | 'allocation'>;
 
 export interface PbsDriver extends SystemDriver {
   readonly kind: 'pbs';
   /** Remote commands so far. */
   readonly commands: () => number;
-  /** `qstat -Qf`, `qstat -Bf`, reservations and the message of the day, now. */
+  /** `qstat -Qf`, `qstat -Bf`, reservations, the message of the day and what allocations have left, now. */
   inspect(): Promise<SiteInspection>;
 }
 
@@ -83,6 +84,8 @@ const KEPT_FILES = 400;
 const ORDERS_AT_ONCE = 200;
 /** The interval grows up to this while PBS is silent. */
 const LONGEST_INTERVAL_SECONDS = 600;
+/** What allocations have left is asked for with a look, so often (R35). */
+const ALLOCATION_SECONDS = 3600;
 
 /**
  * One account on one PBS system. All state is on the system: a restarted worker knows everything after its next look. Pilots are jobs; each
@@ -98,6 +101,8 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
   const held = new Map<string, { readonly message: string; readonly untilMs: number }>();
   let directories: Readonly<Record<string, string>> = {};
   let silentLooks = 0;
+  /** What allocations of open launches had left when they were last asked for. */
+  let allocations: { readonly notices: readonly string[]; readonly dueAt: number } = { notices: [], dueAt: 0 };
   const gone = new GoneLaunches();
   const lostRule = options.lostRule ?? LOST_RULE;
   const seconds = () => performance.now() / 1000;
@@ -118,9 +123,15 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
     signal?: AbortSignal,
   ) {
     const answer = await certain(
-      { ...request, look: { pilots: pilots.map(({ pilot }) => pilot), collect_bytes: COLLECT_ALONG_BYTES } },
+      {
+        ...request,
+        ...(seconds() >= allocations.dueAt ? allocationQuestion(profile) : {}),
+        look: { pilots: pilots.map(({ pilot }) => pilot), collect_bytes: COLLECT_ALONG_BYTES },
+      },
       signal,
     );
+    if (answer.allocation)
+      allocations = { notices: allocationNotices(answer.allocation, Date.now()), dueAt: seconds() + ALLOCATION_SECONDS };
     const seen = answer.look;
     if (!seen) throw new DriverError('transport', 'HF-PBS-ANSWER', `system ${name} answered without a look. It is asked again.`);
     for (const [key, files] of Object.entries(seen.files)) cameAlong.set(key, files);
@@ -152,7 +163,10 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
         .filter((beat) => beat.state !== 'ended')
         .map((beat) => ({ campaign: row.campaign, pilot: row.pilot, busy: beat.busy })),
     );
-    const notices = [...heldNotices(), ...gone.notices(), ...badNodes(seen.avoided), ...judged.notices].slice(0, 10);
+    const notices = [...heldNotices(), ...gone.notices(), ...badNodes(seen.avoided), ...allocations.notices, ...judged.notices].slice(
+      0,
+      10,
+    );
     return newsOf({ ended: seen.done, running, pilots: judged.seen, broken: seen.broken, notices }, request);
   }
 
@@ -219,6 +233,8 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
         },
       },
     };
+    // An account that is new here is asked about with the next look.
+    allocations = { ...allocations, dueAt: 0 };
     progress(`launch folder ${directory}`);
     for (let tries = 0; ; tries += 1) {
       const answer = (await certain({ prepare: request })).prepare;
@@ -428,11 +444,19 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
     collect,
     closeLaunch,
     async inspect() {
-      const { inspect, maintenance } = await certain({ inspect: true, maintenance: maintenanceQuestion(profile) });
+      const { inspect, maintenance, allocation } = await certain({
+        inspect: true,
+        maintenance: maintenanceQuestion(profile),
+        ...allocationQuestion(profile),
+      });
       if (!inspect) throw new DriverError('transport', 'HF-PBS-ANSWER', `system ${name} answered without its queues. Try again.`);
-      return { ...inspect, maintenance };
+      return { ...inspect, maintenance, allocation };
     },
   };
+}
+
+function allocationQuestion({ allocation }: PbsProfile): Pick<ExchangeRequest, 'allocation'> {
+  return allocation === undefined ? {} : { allocation };
 }
 
 /** What the workflow plans with before it knows a campaign's own settings. The interval doubles while PBS is silent. */

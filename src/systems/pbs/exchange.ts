@@ -28,6 +28,8 @@ export interface ExchangeRequest {
   /** Reservations and messages of the day, and what is known of a pilot that may be submitted. */
   readonly maintenance?: { readonly command?: string; readonly motd: string; readonly campaign?: string; readonly pilot?: string };
   readonly inspect?: true;
+  /** Command (words) that lists what allocations have left. */
+  readonly allocation?: { readonly command: string };
   readonly fetch?: { readonly campaign: string; readonly directory: string; readonly names: readonly string[]; readonly max_bytes: number };
 }
 
@@ -157,6 +159,8 @@ const answer = z.object({
   close: z.object({ answer: z.string(), pilots: z.array(z.string()).optional() }).optional(),
   inspect: z.object({ queues: command, server: command }).optional(),
   fetch: z.array(remoteFile).optional(),
+  /** `accounts`: those that open launches submit with. */
+  allocation: z.object({ list: command, accounts: z.array(z.string()) }).optional(),
 });
 export type ExchangeAnswer = z.output<typeof answer>;
 export type GoneLaunch = ExchangeAnswer['gone'][number];
