@@ -33,6 +33,7 @@ export function createPrepareLaunch(deps: ActivityDeps) {
             owner: { namespace, workflow_id: input.campaign, epoch: input.epoch },
           },
           say,
+          signal,
         );
         const description = await driver.describe();
         const perPilot = prepared.capacity?.slotsPerPilot ?? description.slotsPerPilot;

@@ -1,4 +1,4 @@
-import { ActivityFailure, ApplicationFailure, patched, workflowInfo } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, CancellationScope, condition, patched, workflowInfo } from '@temporalio/workflow';
 import type { CampaignSpec } from '../src/domain/campaign.ts';
 import { type CampaignState, userSuggestions } from '../src/domain/campaign-state.ts';
 import { launchName } from '../src/domain/ids.ts';
@@ -6,8 +6,8 @@ import type { Desk } from './campaign-desk.ts';
 import { admitCampaign, endEarlier, ensureSystem, stagingOn } from './options.ts';
 
 /**
- * Admits the specification, stages code and agent, opens the launch; false when the campaign was asked to end while a login was missing, so that
- * there is nothing of it on the system. A failed step ends the campaign before anything is submitted.
+ * Admits the specification, stages code and agent, opens the launch; false when the campaign was asked to end before its launch was made, so that
+ * nothing of it runs on the system. A failed step ends the campaign before anything is submitted.
  */
 export async function prepare(state: CampaignState, source: unknown, desk: Desk): Promise<boolean> {
   const isUnwanted = () => state.phase !== 'preparing';
@@ -30,11 +30,11 @@ export async function prepare(state: CampaignState, source: unknown, desk: Desk)
     if (endsEarlier) {
       const earlier = { system: spec.system.name, campaign: state.campaign, launch };
       const endThem = () => endEarlier.executeWithOptions({ summary: 'end what an earlier one of this name has left' }, [earlier]);
-      await onceLoggedIn(spec, desk, endThem, isUnwanted);
+      await whileWanted(desk, isUnwanted, () => onceLoggedIn(spec, desk, endThem, isUnwanted));
     }
     const { prepareLaunch } = stagingOn(spec.system.name);
     const stage = () => prepareLaunch.executeWithOptions({ summary: `stage: code and agent to ${spec.system.name}` }, [order]);
-    const prepared = await onceLoggedIn(spec, desk, stage, isUnwanted);
+    const prepared = await whileWanted(desk, isUnwanted, () => onceLoggedIn(spec, desk, stage, isUnwanted));
     state.launch = { launch, directory: prepared.directory, localDirectory: prepared.localDirectory };
     state.provenance = prepared.provenance;
     state.concurrency = spec.concurrency ?? prepared.slots;
@@ -75,10 +75,36 @@ export async function prepare(state: CampaignState, source: unknown, desk: Desk)
   }
 }
 
+/**
+ * A step on the system that is left as soon as `isUnwanted` says that nobody waits for it any more, by throwing `Unwanted`: no worker may hold the
+ * system, and what cannot be reached is tried for ever. A worker that is at it is told, and waited for: what it finishes all the same counts.
+ */
+async function whileWanted<T>(desk: Desk, isUnwanted: () => boolean, work: () => Promise<T>): Promise<T> {
+  const scope = new CancellationScope();
+  let isDone = false;
+  let isLeft = false;
+  void condition(() => isDone || isUnwanted()).then(() => {
+    // Histories of earlier versions wait for the worker.
+    if (isDone || !patched('leave-preparation')) return;
+    isLeft = true;
+    scope.cancel();
+  });
+  try {
+    return await scope.run(work);
+  } catch (error) {
+    // How it would have ended else is no news; a worker that was killed at it says nothing any more.
+    if (!isLeft) throw error;
+    desk.notice('login');
+    throw new Unwanted('the campaign was asked to end before its launch was made');
+  } finally {
+    isDone = true;
+  }
+}
+
 /** Longest wait between two looks whether a person has logged in; `resume` cuts it short. */
 const LONGEST_LOGIN_WAIT_MS = 10 * 60_000;
 
-/** Nobody wants any more what waits for a login. */
+/** Nobody wants any more what is being prepared. */
 class Unwanted extends Error {}
 
 /**

@@ -3,11 +3,11 @@ import { statfs } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { Client } from '@temporalio/client';
 import { ATTRIBUTES } from '../domain/search-attributes.ts';
+import { isPolled } from './absent-worker.ts';
 import type { Finding } from './doctor.ts';
 import { type CliIo, withClient } from './io.ts';
 import { scriptPython } from './payload-script.ts';
 import { sizeText } from './size-text.ts';
-import { isPolled } from './start-commands.ts';
 import { versions } from './version.ts';
 
 const OLDEST_NODE = [20, 16] as const;

@@ -4,6 +4,7 @@ import type { TrialRow } from '../domain/trial.ts';
 import { age, clip, columns, duration, instant, measured, percent, plural } from '../view/format.ts';
 import { trialSummary } from '../view/parameters.ts';
 import { budgetLine, llmLine, progressHeadline } from '../view/progress.ts';
+import { withAbsence } from './absent-worker.ts';
 import { askEnd, askLive, askStatus, askSystem, askTable } from './ask-campaign.ts';
 import { findCampaign, listCampaigns } from './campaigns.ts';
 import type { Exit } from './exit-codes.ts';
@@ -36,11 +37,12 @@ export function ls(options: CommonOptions & { readonly limit: number }, io: CliI
 export function status(name: string | undefined, options: CommonOptions, io: CliIo): Promise<Exit> {
   return withClient<Exit>(async (client) => {
     const campaign = await findCampaign(client, name);
-    const { status: now, ended } = await statusOrEnd(client, campaign);
-    if (now === undefined) {
+    const { status: answer, ended } = await statusOrEnd(client, campaign);
+    if (answer === undefined) {
       print(io, options, { campaign, ended }, endText(campaign, ended));
       return 'ok';
     }
+    const now = await withAbsence(client, answer);
     const system = now.phase === 'ended' || now.system === '' ? undefined : await askSystem(client, now.system);
     const live = now.phase === 'ended' || now.system === '' ? [] : await askLive(client, now.system, campaign);
     const rows = await askTable(client, campaign);

@@ -10,6 +10,7 @@ import { readSource } from '../spec/source.ts';
 import { inlineWarmStart } from '../spec/warm-start.ts';
 import { duration, instant, plural } from '../view/format.ts';
 import { tellingOrder } from '../view/parameters.ts';
+import { isHeld, isPolled } from './absent-worker.ts';
 import { CliError, type Exit, withCode } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print, type QuietOptions, withClient } from './io.ts';
 import { lostScript } from './lost-script.ts';
@@ -99,10 +100,9 @@ export async function run(file: string, options: RunOptions, io: CliIo): Promise
     const campaign = await startCampaign(client, value, spec, file, options.id);
     const warnings = await warningsOf(spec);
     if (options.json !== true) for (const warning of warnings) io.errors.write(`WARN ${warning}\n`);
-    const hasWorker = await isPolled(client);
-    const next = hasWorker
-      ? `Watch it: holdfast watch ${campaign}`
-      : 'No worker polls the task queue yet; the campaign waits for one: holdfast worker';
+    const absent = await absentWorker(client, spec.system.name);
+    const hasWorker = absent === undefined;
+    const next = absent ?? `Watch it: holdfast watch ${campaign}`;
     if (options.watch === true) {
       if (options.quiet !== true || !hasWorker) io.errors.write(`${campaign} started.${hasWorker ? '' : ` ${next}`}\n`);
       return watchCampaign(client, campaign, io, options);
@@ -111,6 +111,14 @@ export async function run(file: string, options: RunOptions, io: CliIo): Promise
     print(io, options, { campaign, hasWorker, warnings }, options.quiet === true ? campaign : `${campaign} started. ${next}`);
     return 'ok';
   });
+}
+
+/** What a new campaign must wait for, in words; undefined when workers are there. */
+async function absentWorker(client: Client, system: string): Promise<string | undefined> {
+  const [isServed, hasHolder] = await Promise.all([isPolled(client), isHeld(client, system)]);
+  if (isServed && hasHolder) return undefined;
+  const what = isServed ? `No worker holds system ${system} yet` : 'No worker polls the task queue yet';
+  return `${what}; the campaign waits for one: holdfast worker --systems ${system}`;
 }
 
 /** The file's content with the command line's values in the place where the file has, or would have, its own. */
@@ -184,18 +192,4 @@ function workflowName(name: string): string {
       .replace(/^[-.]+|[-.]+$/g, '')
       .slice(0, 60) || 'campaign'
   );
-}
-
-/** TASK_QUEUE_TYPE_WORKFLOW of temporal.api.enums.v1. */
-const WORKFLOW_QUEUE = 1;
-
-/** Whether a worker has polled the workflows' queue within the last minutes. */
-export async function isPolled(client: Client): Promise<boolean> {
-  const { pollers } = await client.workflowService.describeTaskQueue({
-    namespace: client.options.namespace,
-    taskQueue: { name: TASK_QUEUE },
-    taskQueueType: WORKFLOW_QUEUE,
-  });
-  const fresh = Date.now() - 90_000;
-  return (pollers ?? []).some((poller) => Number(poller.lastAccessTime?.seconds ?? 0) * 1000 > fresh);
 }

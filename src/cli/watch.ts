@@ -4,6 +4,7 @@ import type { CampaignResult, CampaignStatus } from '../../workflows/messages.ts
 import { isFinal, type TrialRow } from '../domain/trial.ts';
 import { duration, measured, plural, short } from '../view/format.ts';
 import { valueMarks } from '../view/synthetic.ts';
+import { withAbsence } from './absent-worker.ts';
 import { askEnd, askLive, askStatus, askSystem, askTrials, type CampaignEnd } from './ask-campaign.ts';
 import { findCampaign } from './campaigns.ts';
 import { CliError, type Exit } from './exit-codes.ts';
@@ -30,7 +31,7 @@ export async function watchCampaign(client: Client, campaign: string, io: CliIo,
   try {
     for (let isOver = false; !isOver && !io.interrupted.aborted; ) {
       try {
-        status = await askStatus(client, campaign);
+        status = await withAbsence(client, await askStatus(client, campaign));
         const news = await askTrials(client, campaign, version);
         version = news.version;
         for (const row of news.rows) rows[row.number - 1] = row;

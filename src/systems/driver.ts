@@ -18,8 +18,11 @@ export interface SystemDriver {
   /** How a campaign's deploy plan reaches the system before its launch; absent: it cannot. Connects to nothing yet. Throws DriverError. */
   deployTarget?(spec: CampaignSpec): DeployTarget;
 
-  /** Makes the launch folder: bundle and agent staged and verified, launch.json written, registered for the look. Safe to repeat. Throws DriverError. */
-  prepareLaunch(plan: LaunchPlan, progress: (note: string) => void): Promise<PreparedLaunch>;
+  /**
+   * Makes the launch folder: bundle and agent staged and verified, launch.json written, registered for the look. Safe to repeat. Throws DriverError.
+   * Long waits end with `signal`: the campaign was asked to end, and nothing is registered then.
+   */
+  prepareLaunch(plan: LaunchPlan, progress: (note: string) => void, signal?: AbortSignal): Promise<PreparedLaunch>;
 
   /** Carries out a batch of orders in one exchange; each is repeatable. */
   send(orders: readonly SystemOrder[]): Promise<SentOrders>;

@@ -413,6 +413,17 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a Globus Compute system', () => {
     expect(statuses).toEqual(Array(6).fill('stopped'));
   });
 
+  it('leaves the preparation on an endpoint that is offline when the campaign is not wanted any more', async () => {
+    const plan = rig.plan('unwanted');
+    rig.endpoint.setOnline(false);
+    const unwanted = new AbortController();
+    const preparing = rig.driver.prepareLaunch(plan, (note) => note.startsWith('waiting') && unwanted.abort(), unwanted.signal);
+    await expect(preparing).rejects.toThrow(/abort/);
+    rig.endpoint.setOnline(true);
+    await rig.endpoint.idle();
+    expect(existsSync(join(rig.folder, 'remote', 'launch-unwanted'))).toBe(false);
+  });
+
   it('a second launch under the same campaign id begins anew', async () => {
     const plan = rig.plan('again');
     await rig.driver.prepareLaunch(plan, () => undefined);

@@ -51,11 +51,11 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
       };
     },
 
-    async prepareLaunch(plan, progress) {
+    async prepareLaunch(plan, progress, signal) {
       await known.ready();
       return known.alone(plan.campaign, async () => {
         const before = known.find(plan.campaign);
-        const { prepared, facts } = await prepareLaunch(plan, options, times, connection, known.store, before, progress);
+        const { prepared, facts } = await prepareLaunch(plan, options, times, connection, known.store, before, progress, signal);
         known.add(facts);
         return prepared;
       });

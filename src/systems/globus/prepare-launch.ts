@@ -39,6 +39,7 @@ export async function prepareLaunch(
   store: FactsStore,
   before: CampaignFacts | undefined,
   progress: (note: string) => void,
+  signal?: AbortSignal,
 ): Promise<{ prepared: PreparedLaunch; facts: CampaignFacts }> {
   const { spec } = plan;
   // Facts of an earlier launch under the same campaign id (it was terminated) say nothing about this one.
@@ -49,7 +50,12 @@ export async function prepareLaunch(
   const userEndpointConfig = { ...options.userEndpointConfig, ...settings.userEndpointConfig };
   const hasConfig = Object.keys(userEndpointConfig).length > 0;
   const target = connection.target(settings.endpointId, settings.authMethod, hasConfig ? userEndpointConfig : undefined);
-  const asked: ControlOptions = { timeoutSeconds: times.control, pollSeconds: options.pollSeconds ?? 15, progress };
+  const asked: ControlOptions = {
+    timeoutSeconds: times.control,
+    pollSeconds: options.pollSeconds ?? 15,
+    progress,
+    ...(signal ? { signal } : {}),
+  };
 
   // Before anything is sent: a mistake in the endpoint's own file is the user's.
   const capacity = await endpointCapacity(settings, options.workingFolder ?? process.cwd(), spec.concurrency).catch(refuseBadFile);

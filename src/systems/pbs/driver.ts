@@ -183,7 +183,11 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
   }
 
   /** `lost`: the launch is made again after its folder was removed; these attempts were in flight. */
-  async function prepareLaunch(plan: LaunchPlan, progress: (note: string) => void, lost?: readonly string[]): Promise<PreparedLaunch> {
+  async function prepareLaunch(
+    plan: LaunchPlan,
+    progress: (note: string) => void,
+    { signal, lost }: { readonly signal?: AbortSignal | undefined; readonly lost?: readonly string[] } = {},
+  ): Promise<PreparedLaunch> {
     const { spec } = plan;
     // Admitted by src/spec, which knows the profile.
     const settings = spec.system.settings as unknown as PbsSettings;
@@ -274,6 +278,7 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
           `launch folder ${directory} could not be prepared (${answer?.answer}: ${answer?.message ?? ''}).`,
         );
       progress(`bundle ${bundle.sha256.slice(0, 12)}: ${bundle.files} files, ${bundle.sizeBytes} bytes`);
+      signal?.throwIfAborted();
       await shell.upload(bundle.file, `${directory}/bundle/${bundle.sha256}.tar.gz`);
     }
   }
@@ -421,7 +426,7 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
         );
     }
     const owner = known.owner as unknown as LaunchPlan['owner'];
-    await prepareLaunch({ campaign, launch, spec, owner, reportSteps: known.report_steps ?? [] }, () => undefined, attempts);
+    await prepareLaunch({ campaign, launch, spec, owner, reportSteps: known.report_steps ?? [] }, () => undefined, { lost: attempts });
   }
 
   return {
@@ -437,7 +442,7 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
       const { setup, python } = spec.system.settings as unknown as PbsSettings;
       return { shell, setup: setup ?? profile.setup, python: python ?? profile.python };
     },
-    prepareLaunch: (plan, progress) => prepareLaunch(plan, progress),
+    prepareLaunch: (plan, progress, signal) => prepareLaunch(plan, progress, { signal }),
     send,
     startPilot,
     look,
