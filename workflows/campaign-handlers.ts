@@ -38,6 +38,7 @@ const ROWS_PER_PAGE = 1000;
 
 /** Queries, and what people, trials and the system may ask of a campaign or tell it. */
 export function answerMessages(state: CampaignState, desk: Desk): void {
+  const already = () => `already ${state.phase}: ${state.stopReason ?? 'it ends'}`;
   const steering = {
     pause: () => {
       if (state.phase === 'running') state.phase = 'paused';
@@ -60,11 +61,11 @@ export function answerMessages(state: CampaignState, desk: Desk): void {
     },
     drain: (reason?: string) => {
       desk.end('draining', reason ?? 'drained by the user');
-      return `draining; ${state.inFlight.size} in flight will finish`;
+      return state.phase === 'draining' ? `draining; ${state.inFlight.size} in flight will finish` : already();
     },
     stop: (reason?: string) => {
       desk.end('stopping', reason ?? 'stopped by the user');
-      return `stopping; ${state.inFlight.size} in flight are ended`;
+      return state.phase === 'stopping' ? `stopping; ${state.inFlight.size} in flight are ended` : already();
     },
     enqueue: (points: Point | readonly Point[]) => {
       const suggestions = userSuggestions(points);
@@ -153,11 +154,14 @@ export function answerMessages(state: CampaignState, desk: Desk): void {
     setConcurrencyUpdate,
     (concurrency) => {
       state.concurrency = concurrency;
+      if (state.phase === 'preparing') state.isConcurrencySet = true;
       desk.changed();
       return `at most ${concurrency} trials in flight`;
     },
     {
       validator: (concurrency) => {
+        needsRunning();
+        specOf(state);
         if (!Number.isInteger(concurrency) || concurrency < 1)
           throw new Error(`concurrency must be a whole number of at least 1, not ${concurrency}.`);
       },
@@ -174,7 +178,7 @@ export function answerMessages(state: CampaignState, desk: Desk): void {
     {
       validator: (budget) => {
         needsRunning();
-        const problem = budgetProblem(budget, state.spec?.system.kind);
+        const problem = budgetProblem(budget, specOf(state).system.kind, { now: Date.now(), startedAt: state.startedAt });
         if (problem !== undefined) throw new Error(problem);
       },
     },

@@ -37,7 +37,8 @@ export async function prepare(state: CampaignState, source: unknown, desk: Desk)
     const prepared = await whileWanted(desk, isUnwanted, () => onceLoggedIn(spec, desk, stage, isUnwanted));
     state.launch = { launch, directory: prepared.directory, localDirectory: prepared.localDirectory };
     state.provenance = prepared.provenance;
-    state.concurrency = spec.concurrency ?? prepared.slots;
+    // Campaigns of earlier versions forgot what the user had set meanwhile.
+    if (state.isConcurrencySet !== true || !patched('concurrency-kept')) state.concurrency = spec.concurrency ?? prepared.slots;
     state.openLaunch = {
       campaign: state.campaign,
       launch,

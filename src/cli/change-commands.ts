@@ -27,10 +27,8 @@ export function enqueue(
     if (strange !== undefined) {
       throw new CliError('usage', 'HF-POINT', `"${strange}" is no parameter of ${campaign}. Its parameters: ${[...known].join(', ')}.`);
     }
-    const answer = await told(
-      client.workflow.getHandle(campaign).executeUpdate(enqueueUpdate, { args: [points.map((point) => withConstants(point, parameters))] }),
-      campaign,
-    );
+    const args: [Point[]] = [points.map((point) => withConstants(point, parameters))];
+    const answer = await told(client, campaign, () => client.workflow.getHandle(campaign).executeUpdate(enqueueUpdate, { args }));
     print(io, options, { campaign, points, answer }, `${campaign}: ${answer}`);
     return 'ok';
   });
@@ -108,7 +106,7 @@ export function retry(name: string, trials: readonly string[], options: RetryOpt
     );
     const request = { ...(numbers.length === 0 ? {} : { numbers }), ...(classes === undefined ? {} : { classes }) };
     const handle = client.workflow.getHandle(campaign);
-    const answer = await told(handle.executeUpdate<string, [RetryRequest]>(retryUpdate.name, { args: [request] }), campaign);
+    const answer = await told(client, campaign, () => handle.executeUpdate<string, [RetryRequest]>(retryUpdate.name, { args: [request] }));
     print(io, options, { campaign, ...request, answer }, `${campaign}: ${answer}`);
     return 'ok';
   });
@@ -122,7 +120,9 @@ export function setConcurrency(name: string, value: string, options: CommonOptio
   return withClient<Exit>(async (client) => {
     const campaign = await findCampaign(client, name);
     await refuseEnded(client, campaign);
-    const answer = await told(client.workflow.getHandle(campaign).executeUpdate(setConcurrencyUpdate, { args: [concurrency] }), campaign);
+    const answer = await told(client, campaign, () =>
+      client.workflow.getHandle(campaign).executeUpdate(setConcurrencyUpdate, { args: [concurrency] }),
+    );
     print(io, options, { campaign, concurrency, answer }, `${campaign}: ${answer}`);
     return 'ok';
   });
@@ -141,7 +141,9 @@ export function setBudget(name: string, options: BudgetOptions, io: CliIo): Prom
   return withClient<Exit>(async (client) => {
     const campaign = await findCampaign(client, name);
     await refuseEnded(client, campaign);
-    const answer = await told(client.workflow.getHandle(campaign).executeUpdate(setBudgetUpdate, { args: [change] }), campaign);
+    const answer = await told(client, campaign, () =>
+      client.workflow.getHandle(campaign).executeUpdate(setBudgetUpdate, { args: [change] }),
+    );
     print(io, options, { campaign, budget: change, answer }, `${campaign}: ${answer}`);
     return 'ok';
   });

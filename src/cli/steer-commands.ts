@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline/promises';
-import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import { type Client, WorkflowNotFoundError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
 import { drainUpdate, pauseUpdate, resumeUpdate, stopUpdate } from '../../workflows/messages.ts';
 import { plural } from '../view/format.ts';
 import { endedTrials } from '../view/progress.ts';
@@ -18,7 +18,7 @@ export type Verb = 'pause' | 'resume' | 'drain' | 'stop' | 'cancel';
 interface Steering {
   readonly summary: string;
   /** Asked on a terminal before it is done. */
-  readonly question?: (inFlight: number) => string;
+  readonly question?: (inFlight: string) => string;
   readonly act: (client: Client, campaign: string, options: SteerOptions) => Promise<string>;
 }
 
@@ -40,13 +40,13 @@ export const STEERING: Readonly<Record<Verb, Steering>> = {
   },
   stop: {
     summary: 'end what runs, then report',
-    question: (inFlight) => `End ${plural(inFlight, 'trial')} in flight and close the campaign?`,
+    question: (inFlight) => `End ${inFlight} in flight and close the campaign?`,
     act: (client, campaign, { reason }) =>
       handleOf(client, campaign).executeUpdate<string, [string]>(stopUpdate.name, { args: [reason ?? 'stopped by the user'] }),
   },
   cancel: {
     summary: 'cancel the workflow: end remote work first, then a report marked as cancelled',
-    question: (inFlight) => `Cancel the campaign and end ${plural(inFlight, 'trial')} in flight?`,
+    question: (inFlight) => `Cancel the campaign and end ${inFlight} in flight?`,
     act: async (client, campaign) => {
       await handleOf(client, campaign).cancel();
       return 'cancellation requested; remote work is ended first';
@@ -61,16 +61,32 @@ export function steer(verb: Verb, name: string | undefined, options: SteerOption
     const { question, act } = STEERING[verb];
     await refuseEnded(client, campaign);
     if (question !== undefined && options.yes !== true && options.json !== true && io.input.isTTY === true) {
-      const { inFlight } = await askStatus(client, campaign);
-      if (!(await confirm(io, `${campaign}: ${question(inFlight.length)}`))) {
+      if (!(await confirm(io, `${campaign}: ${question(await inFlight(client, campaign))}`))) {
         print(io, options, { campaign, done: false }, 'Nothing was done.');
         return 'failed';
       }
     }
-    const answer = await told(act(client, campaign, options), campaign);
+    const answer = await told(client, campaign, () => act(client, campaign, options), recorded(client, campaign, verb, options));
     print(io, options, { campaign, done: true, answer }, `${campaign}: ${answer}`);
     return 'ok';
   });
+}
+
+async function inFlight(client: Client, campaign: string): Promise<string> {
+  try {
+    return plural((await askStatus(client, campaign)).inFlight.length, 'trial');
+  } catch (error) {
+    if (!(error instanceof CliError && error.code === 'HF-NO-WORKER')) throw error;
+    return 'the trials (no worker answers how many)';
+  }
+}
+
+/** With nobody there to answer the order is left as a signal: the server keeps it for the next worker. A second one of the same kind changes nothing. */
+function recorded(client: Client, campaign: string, verb: Verb, { reason }: SteerOptions): () => Promise<string> {
+  return async () => {
+    await handleOf(client, campaign).signal(verb, ...(reason === undefined ? [] : [reason]));
+    return `no worker answers now; ${verb} is recorded, and done as soon as one comes (holdfast worker)`;
+  };
 }
 
 /** Asks on the terminal; anything but y or yes is a no. */
@@ -122,13 +138,35 @@ async function spent(client: Client, campaign: string): Promise<boolean> {
   }
 }
 
-/** An update to a campaign that ended in the same instant is not a crash of ours. */
-export async function told<T>(answer: Promise<T>, campaign: string): Promise<T> {
+/** A worker that has to replay a long history first answers within seconds. */
+const ANSWER_MILLISECONDS = 15_000;
+
+/**
+ * The answer to an update. One to a campaign that ended in the same instant is not a crash of ours; where no worker answers in time `otherwise` says what
+ * is to be done.
+ */
+export async function told<T>(
+  client: Client,
+  campaign: string,
+  update: () => Promise<T>,
+  otherwise: () => Promise<T> = nobody(campaign),
+): Promise<T> {
   try {
-    return await answer;
+    return await client.withDeadline(Date.now() + ANSWER_MILLISECONDS, update);
   } catch (error) {
     if (error instanceof WorkflowNotFoundError)
       throw new CliError('failed', 'HF-ENDED', `${campaign} has just ended. See holdfast status ${campaign}.`);
+    if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) return otherwise();
     throw error;
   }
+}
+
+function nobody(campaign: string): () => Promise<never> {
+  return async () => {
+    throw new CliError(
+      'unreachable',
+      'HF-NO-WORKER',
+      `No worker answers for ${campaign}: the change is made when one comes, or not at all. Start one with \`holdfast worker\`, look, and say it again.`,
+    );
+  };
 }

@@ -45,6 +45,8 @@ export interface CampaignState {
   judgedFrom?: number;
   /** Asked to pause before it could start. */
   isPauseAsked?: boolean;
+  /** The user has said how many may be in flight before that of the file, or of the system, was known. */
+  isConcurrencySet?: boolean;
   /** Pruner's memory: trial → highest rung at which it was let through (or ended). */
   decided: Record<number, number>;
   stopReason?: string;
@@ -235,7 +237,7 @@ const PHASE_WORDS: Record<CampaignPhase, (state: CampaignState, counts: TrialCou
   preparing: (state) =>
     state.spec === undefined
       ? 'reading the campaign file'
-      : `staging code on ${state.spec.system.name} (waits for its worker when there is none)`,
+      : `staging code on ${state.spec.system.name} (waits for its worker when there is none)${state.isPauseAsked ? ', then paused as asked' : ''}`,
   running: (_state, counts) =>
     counts.queued > 0 ? `waiting for ${counts.queued} trial${counts.queued === 1 ? '' : 's'} in flight` : 'choosing the next points',
   paused: (_state, counts) => `paused by the user; ${counts.queued} in flight go on. Signal resume to continue`,

@@ -9,9 +9,12 @@ describe('a change of a running campaign’s budget', () => {
     [{ nodeHours: 5 }, 'globus_compute', /does not tell what its blocks cost. Set wallSeconds or trials/],
     [{ trails: 6 }, 'local', /budget\.trails: 6 is no limit \(trials, nodeHours, wallSeconds, deadline/],
     [{ trials: 0 }, 'local', /budget\.trials: 0 is no limit/],
+    [{ wallSeconds: 50 }, 'local', /budget\.wallSeconds: 50 has passed already\. To end the campaign now: stop, or drain\./],
+    [{ deadline: '2025-12-31T00:00:00Z' }, 'local', /budget\.deadline: "2025-12-31T00:00:00Z" has passed already/],
     [{ deadline: 'soon' }, 'local', /budget\.deadline: "soon" is no limit/],
   ] as const)('%j on %s', (change, kind, expected) => {
-    const problem = budgetProblem(change, kind);
+    const startedAt = Date.parse('2026-01-01T00:00:00Z');
+    const problem = budgetProblem(change, kind, { startedAt, now: startedAt + 50_000 });
     if (expected === undefined) expect(problem).toBeUndefined();
     else expect(problem).toMatch(expected);
   });
