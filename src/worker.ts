@@ -4,9 +4,9 @@ import { createActivities } from '../activities/index.ts';
 import { systemTaskQueue, TASK_QUEUE } from './domain/ids.ts';
 import type { SystemDriver } from './systems/driver.ts';
 import { workflowSource } from './temporal/bundle.ts';
-import { connectWorker } from './temporal/connection.ts';
 import { installRuntime } from './temporal/runtime.ts';
 import { ensureSearchAttributes } from './temporal/search-attributes.ts';
+import { connectWorker } from './temporal/worker-connection.ts';
 
 export interface WorkerSettings {
   /** Systems whose connection this worker holds. Only one worker at a time should hold a system. */

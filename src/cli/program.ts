@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import type { AdoptOptions } from './adopt.ts';
 import { enqueue, type RetryOptions, retry, setBudget, setConcurrency } from './change-commands.ts';
 import type { CompareOptions } from './compare.ts';
+import { devServerAddress } from './dev-server.ts';
 import { endpointCommand } from './endpoint-command.ts';
 import { endpointIo } from './endpoint-io.ts';
 import { EXIT_CODES, type Exit } from './exit-codes.ts';
@@ -22,7 +23,7 @@ import * as table from './table-commands.ts';
 import * as trial from './trial-commands.ts';
 import { versions } from './version.ts';
 import { watch } from './watch.ts';
-import * as work from './worker-commands.ts';
+import type { DevCommandOptions, WorkerOptions } from './worker-commands.ts';
 
 /** Where the exit of the last command goes. */
 export type Finish = (exit: Exit) => void;
@@ -63,14 +64,14 @@ export function program(io: CliIo, finish: Finish): Command {
 export type Add = (usage: string, summary: string, action: (...args: never[]) => Promise<Exit>, parent?: Command) => Command;
 
 function atWork(add: Add, io: CliIo): void {
-  const dev = add('dev', "Temporal's dev server and a worker, for one person on one computer", (options: work.DevCommandOptions) =>
-    work.dev(options, io),
+  const dev = add('dev', "Temporal's dev server and a worker, for one person on one computer", async (options: DevCommandOptions) =>
+    (await import('./worker-commands.ts')).dev(options, io),
   )
     .option('--port <n>', 'port of the server (default 7233, or a free one)', positive)
     .option('--ui-port <n>', 'port of the Web UI (default 8233, or a free one)', positive)
     .option('--folder <folder>', 'where the server keeps its file');
-  const worker = add('worker', 'a worker for workflows and for the systems named', (options: work.WorkerOptions) =>
-    work.worker(options, io),
+  const worker = add('worker', 'a worker for workflows and for the systems named', async (options: WorkerOptions) =>
+    (await import('./worker-commands.ts')).worker(options, io),
   );
   for (const command of [dev, worker]) {
     withQuiet(command)
@@ -275,7 +276,7 @@ function addConnection(command: Command): void {
     if (options.address !== undefined) process.env.TEMPORAL_ADDRESS = options.address;
     if (options.namespace !== undefined) process.env.TEMPORAL_NAMESPACE = options.namespace;
     if (options.profile !== undefined) process.env.TEMPORAL_PROFILE = options.profile;
-    const here = work.devServerAddress(process.env);
+    const here = devServerAddress(process.env);
     if (here !== undefined) process.env.TEMPORAL_ADDRESS = here;
   });
 }

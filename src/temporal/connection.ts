@@ -1,6 +1,5 @@
 import { Client, Connection } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { NativeConnection } from '@temporalio/worker';
 
 /** No Temporal server answers. Exit code 5. */
 export class TemporalUnreachable extends Error {
@@ -34,20 +33,6 @@ export async function connectClient(): Promise<{ client: Client; connection: Con
   try {
     const connection = await Connection.connect({ ...connectionOptions, connectTimeout: CONNECT_TIMEOUT_MS });
     return { client: new Client({ connection, namespace }), connection, namespace, address };
-  } catch (error) {
-    throw new TemporalUnreachable(address, error);
-  }
-}
-
-/** A connection for workers, to the environment's server or to the one named. Throws TemporalUnreachable. */
-export async function connectWorker(server?: {
-  readonly address: string;
-  readonly namespace: string;
-}): Promise<{ connection: NativeConnection; namespace: string; address: string }> {
-  const { connectionOptions, namespace, address } =
-    server === undefined ? connectionSettings() : { ...server, connectionOptions: { address: server.address } };
-  try {
-    return { connection: await NativeConnection.connect(connectionOptions), namespace, address };
   } catch (error) {
     throw new TemporalUnreachable(address, error);
   }
