@@ -650,7 +650,7 @@ class Server:
         )
 
     def pbs_rstat(self, request):
-        """Full form only, in the layout of OpenPBS src/cmds/pbs_rstat.c (no recorded answer was to be had)."""
+        """Full form only, in the layout of OpenPBS src/cmds/pbs_rstat.c, which published answers of two sites follow."""
         if "-f" not in request["args"]:
             raise Refused(2, "the stand-in knows pbs_rstat -f only")
         text = ""

@@ -47,6 +47,38 @@ describe('what pbs_rstat shows', () => {
     ]);
   });
 
+  it('is read as NCAR and ALCF print it, with lines that we do not need, and one that is cut off says nothing', () => {
+    const casper = `Resv ID: R416808.casper-pbs
+Reserve_Name = casper-a100-testing
+Reserve_Owner = root@casper-pbs.hpc.ucar.edu
+reserve_state = RESV_RUNNING
+reserve_start = Wed Nov 12 12:00:00 2025
+reserve_end = Wed Dec 31 23:59:00 2025
+Resource_List.nodect = 2
+Resource_List.select = 1:host=casper41:ncpus=128:ngpus=4
+resv_nodes = (casper41:ncpus=128)+(casper44:ncpus=128)
+Authorized_Users = +user1,+user2
+partition = pbs-default
+
+`;
+    const aurora = `Resv ID: S6703362.aurora-pbs-0001.hostmgmt.cm.aurora.alcf.anl.gov
+Reserve_Name = HACC-DAOS-Dbg
+reserve_state = RESV_RUNNING
+reserve_start = Wed Aug 06 10:00:00 2025
+Resource_List.nodect = 8200
+`;
+    expect(readReservations(casper + aurora)).toEqual([
+      {
+        id: 'R416808.casper-pbs',
+        name: 'casper-a100-testing',
+        state: 'RESV_RUNNING',
+        startSeconds: Date.UTC(2025, 10, 12, 12) / 1000,
+        endSeconds: Date.UTC(2025, 11, 31, 23, 59) / 1000,
+        nodes: 2,
+      },
+    ]);
+  });
+
   it('no prefix of it is read as another reservation', () => {
     const whole = readReservations(RSTAT);
     for (let length = 0; length < RSTAT.length; length += 1) {
