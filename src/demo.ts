@@ -35,7 +35,7 @@ export async function runDemo({ say }: { readonly say: (text: string) => void })
       say('Interrupted; the campaign is safe. `npm run demo` goes on with it.');
       return 130;
     }
-    say(`Look at it again: npx holdfast dev, then ${dev.uiUrl}`);
+    say('Look at it again: `npx holdfast dev` starts the server with its Web UI again and says where.');
     return exit === 'ok' ? 0 : 1;
   } finally {
     await connection.close();

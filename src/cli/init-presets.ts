@@ -24,8 +24,6 @@ search_space:
   batch_size: {type: ordinal, values: [16, 32, 64, 128, 256]}
   alpha: {type: float, min: 1e-6, max: 1e-1, log: true}
 
-sampler: {type: sobol, seed: 1}
-
 training:
   bundle: remote/training/digits
   command: "{python} {code}/train.py"
@@ -44,8 +42,6 @@ objective: {metric: val_accuracy, direction: maximize}
 search_space:
   learning_rate: {type: float, min: 1e-5, max: 1e-1, log: true}
   batch_size: {type: ordinal, values: [32, 64, 128, 256]}
-
-sampler: {type: sobol, seed: 1}
 
 training:
   bundle: train                      # folder of code that travels; {code} is where it lies on the system

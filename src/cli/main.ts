@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander';
 import { EXIT_CODES, type Exit, withCode } from './exit-codes.ts';
 import { type CliIo, processIo } from './io.ts';
+import { tellUsage } from './usage-errors.ts';
 
 /** Runs one command line and returns its exit status. Errors are told in words; a stack trace stands only behind a fault of ours, with HOLDFAST_DEBUG=1. */
 export async function main(argv: readonly string[], io: CliIo = processIo()): Promise<number> {
@@ -10,11 +11,7 @@ export async function main(argv: readonly string[], io: CliIo = processIo()): Pr
   const command = program(io, (end) => {
     exit = end;
   });
-  const everyCommand = (made: typeof command): void => {
-    made.exitOverride().configureOutput({ writeOut: (text) => io.output.write(text), writeErr: (text) => io.errors.write(text) });
-    made.commands.forEach(everyCommand);
-  };
-  everyCommand(command);
+  tellUsage(command, io);
   try {
     await command.parseAsync([...argv], { from: 'user' });
   } catch (error) {

@@ -13,6 +13,13 @@ export function positive(text: string): number {
   return value;
 }
 
+/** A port of this computer. */
+export function port(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 65_535) throw new InvalidArgumentError(`"${text}" is no port: 1 to 65535.`);
+  return value;
+}
+
 export function finite(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError(`"${text}" is no number.`);

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { cacheFolder, packageRoot } from '../package-root.ts';
-import { CliError, type Exit } from './exit-codes.ts';
+import { CliError, type Exit, withCode } from './exit-codes.ts';
 import type { CliIo } from './io.ts';
 
 /** Exit codes of the payload's scripts. 3: a detached fetch is still under way, which is no failure; the output says so. */
@@ -24,13 +24,18 @@ export async function runPayloadScript(script: string, words: readonly string[],
   const child = spawn(python, [file, ...words], { stdio: ['ignore', 'pipe', 'pipe'], signal: io.interrupted, killSignal: 'SIGTERM' });
   let hasAnswer = false;
   let said = '';
+  let complaint = '';
   child.stdout.on('data', (piece: Buffer) => {
     hasAnswer = true;
     io.output.write(piece);
   });
   child.stderr.on('data', (piece: Buffer) => {
     said = `${said}${piece}`.slice(-2000);
-    io.errors.write(piece);
+    // The script's last words go the way of every other error; progress and warnings pass.
+    const text = piece.toString();
+    const at = complaint === '' ? text.search(/^error: /m) : 0;
+    if (at >= 0) complaint += text.slice(at);
+    if (at !== 0) io.errors.write(at > 0 ? text.slice(0, at) : text);
   });
   const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
     child.once('error', reject);
@@ -43,9 +48,12 @@ export async function runPayloadScript(script: string, words: readonly string[],
   const exit = EXITS[code] ?? 'failed';
   // A program that asked for JSON gets a document even when the script has only words.
   if (words.includes('--json') && !hasAnswer && exit !== 'ok')
-    throw new CliError(exit, 'HF-SCRIPT', said.trim().replace(/^error: /, '') || `${script} ended with ${code}.`);
+    throw new CliError(exit, 'HF-SCRIPT', wordsOf(complaint || said) || `${script} ended with ${code}.`);
+  if (complaint !== '') io.errors.write(`${withCode({ message: wordsOf(complaint), code: 'HF-SCRIPT' })}\n`);
   return exit;
 }
+
+const wordsOf = (text: string): string => text.trim().replace(/^error: /, '');
 
 /** Words of a command line from options: true → `--name`, a value → `--name value`; what is absent or false is left out. */
 export function optionWords(options: Readonly<Record<string, string | number | boolean | undefined>>): string[] {

@@ -13,7 +13,7 @@ import { type InitOptions, init } from './init.ts';
 import { PRESETS } from './init-presets.ts';
 import type { CliIo } from './io.ts';
 import * as look from './look-commands.ts';
-import { finite, positive, withQuiet } from './option-values.ts';
+import { finite, port, positive, withQuiet } from './option-values.ts';
 import type { PlanOptions } from './plan.ts';
 import { EXPORTS, exportTrials, report } from './result-commands.ts';
 import { siteCommands } from './site-commands.ts';
@@ -33,7 +33,6 @@ export function program(io: CliIo, finish: Finish): Command {
   const root = new Command('holdfast')
     .description('Hyperparameter-optimisation campaigns that cannot be lost.')
     .showSuggestionAfterError(true)
-    .showHelpAfterError('(holdfast --help lists the commands)')
     .version(versions().holdfast, '-V, --version')
     .configureHelp({ sortSubcommands: false })
     .addHelpText('after', exitTable());
@@ -67,8 +66,8 @@ function atWork(add: Add, io: CliIo): void {
   const dev = add('dev', "Temporal's dev server and a worker, for one person on one computer", async (options: DevCommandOptions) =>
     (await import('./worker-commands.ts')).dev(options, io),
   )
-    .option('--port <n>', 'port of the server (default 7233, or a free one)', positive)
-    .option('--ui-port <n>', 'port of the Web UI (default 8233, or a free one)', positive)
+    .option('--port <n>', 'port of the server (default 7233, or a free one)', port)
+    .option('--ui-port <n>', 'port of the Web UI (default 8233, or a free one)', port)
     .option('--folder <folder>', 'where the server keeps its file');
   const worker = add('worker', 'a worker for workflows and for the systems named', async (options: WorkerOptions) =>
     (await import('./worker-commands.ts')).worker(options, io),

@@ -64,7 +64,11 @@ function parseFile(file: string): unknown {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw bad(file, '', `${file} cannot be read: ${(error as NodeJS.ErrnoException).code}`, 'Check its name and permissions.');
+    const { code } = error as NodeJS.ErrnoException;
+    const isAbsent = code === 'ENOENT' || code === 'ENOTDIR';
+    throw isAbsent
+      ? new BadSpec(file, [{ path: '', what: `${file} is not there (looked in ${process.cwd()})`, next: 'Check its name.' }])
+      : bad(file, '', `${file} cannot be read: ${code}`, 'Check its name and permissions.');
   }
   try {
     return parse(text);

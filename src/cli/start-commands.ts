@@ -12,6 +12,7 @@ import { duration, instant, plural } from '../view/format.ts';
 import { tellingOrder } from '../view/parameters.ts';
 import { isHeld, isPolled } from './absent-worker.ts';
 import { CliError, type Exit, withCode } from './exit-codes.ts';
+import { withFoldersHere } from './folders-here.ts';
 import { type CliIo, type CommonOptions, print, type QuietOptions, withClient } from './io.ts';
 import { lostScript } from './lost-script.ts';
 import { unreadParameters } from './unread-parameters.ts';
@@ -40,7 +41,7 @@ async function warningsOf(spec: CampaignSpec): Promise<string[]> {
     bundle === undefined || existsSync(bundle)
       ? []
       : [
-          `training.bundle: there is no folder ${bundle} here. The worker looks for it where it was started; without it the campaign fails at once.`,
+          `training.bundle: there is no folder ${bundle} here. The worker then looks for it where it was started; without it the campaign fails at once.`,
         ];
   return [...missing, ...(await lostScript(spec)), ...(await unreadParameters(spec)), ...(await endpointWarnings(spec))];
 }
@@ -97,7 +98,7 @@ export async function run(file: string, options: RunOptions, io: CliIo): Promise
   const own = await admitCampaign(file);
   const spec = isChanged ? await admitCampaign(value) : own;
   return withClient<Exit>(async (client) => {
-    const campaign = await startCampaign(client, value, spec, file, options.id);
+    const campaign = await startCampaign(client, await withFoldersHere(client, value, spec), spec, file, options.id);
     const warnings = await warningsOf(spec);
     if (options.json !== true) for (const warning of warnings) io.errors.write(`WARN ${warning}\n`);
     const absent = await absentWorker(client, spec.system.name);

@@ -72,7 +72,7 @@ function missing(file: string, absolute: string, folder: string, error: unknown)
   return {
     path: '',
     what: `${file} is not there (looked in ${folder})`,
-    next: near ?? 'Name a file relative to the folder in which the worker was started, or an absolute path.',
+    next: near ?? 'Name a file relative to that folder, or an absolute path.',
   };
 }
 

@@ -45,30 +45,34 @@ export function budgetShare(input: ProgressInput): number | undefined {
 }
 
 /**
- * Seconds until the budget is used at the pace of the last trials (at most 40 ends), or until the time limit if that comes first.
+ * Seconds until the budget is used at the pace of the last trials, or until the time limit if that comes first.
  * Undefined before the second end and for a campaign that starts nothing.
  */
 export function secondsLeft(input: ProgressInput, rows: readonly TrialRow[]): number | undefined {
   if (input.phase !== 'running' && input.phase !== 'draining') return undefined;
   const { trials, wallSeconds, deadline } = input.budget;
   const open = input.phase === 'draining' ? input.inFlight.length : trials === undefined ? undefined : trials - endedTrials(input.counts);
-  const gap = gapBetweenEnds(rows);
+  const pace = secondsPerTrial(rows, input.inFlight.length);
   const left = [
-    open === undefined || gap === undefined ? undefined : Math.max(0, open) * gap,
+    open === undefined || pace === undefined ? undefined : Math.max(0, open) * pace,
     wallSeconds === undefined ? undefined : wallSeconds - input.elapsedSeconds,
     deadline === undefined ? undefined : (Date.parse(deadline) - instantOf(input)) / 1000,
   ].filter((seconds): seconds is number => seconds !== undefined && Number.isFinite(seconds));
   return left.length === 0 ? undefined : Math.max(0, Math.min(...left));
 }
 
-function gapBetweenEnds(rows: readonly TrialRow[]): number | undefined {
-  const ends: number[] = [];
-  for (let index = rows.length - 1; index >= 0 && ends.length < 40; index -= 1) {
-    const row = rows[index] as TrialRow;
-    if (isFinal(row.state) && row.finishedAt !== undefined) ends.push(row.finishedAt);
-  }
-  if (ends.length < 2) return undefined;
-  return (Math.max(...ends) - Math.min(...ends)) / 1000 / (ends.length - 1);
+/** So many ends at least tell the pace; of many trials at once two rounds, since those of one round end together. */
+const PACE_ENDS = 40;
+
+/** Between two ends, all slots together. While all ends are looked at, from the first start on: the first ones come together, after a whole training. */
+function secondsPerTrial(rows: readonly TrialRow[], inFlight: number): number | undefined {
+  const ended = rows.filter((row): row is TrialRow & { finishedAt: number } => isFinal(row.state) && row.finishedAt !== undefined);
+  if (ended.length < 2) return undefined;
+  const last = ended.slice(-Math.max(PACE_ENDS, 2 * inFlight));
+  const newest = last.reduce((latest, { finishedAt }) => Math.max(latest, finishedAt), 0);
+  const isAll = last.length === ended.length;
+  const begins = last.map(({ finishedAt, runSeconds }) => finishedAt - (isAll ? (runSeconds ?? 0) * 1000 : 0));
+  return (newest - Math.min(...begins)) / 1000 / (isAll ? last.length : last.length - 1);
 }
 
 /** `12/40 trials · best 0.3500 in trial 9 · 4 in flight · 1 failed · ETA 3 h`. */

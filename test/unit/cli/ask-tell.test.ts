@@ -142,7 +142,7 @@ test('what cannot be opened is told as a line of JSON as well', async () => {
 });
 
 test('a file that is not there, an unknown sampler and options that are no JSON are refused', async () => {
-  await expect(readSpaceFile(path.join(folder, 'none.yaml'))).rejects.toThrow(/cannot be read: ENOENT/);
+  await expect(readSpaceFile(path.join(folder, 'none.yaml'))).rejects.toThrow(/is not there \(looked in/);
   const space = file('s.json', LIST);
   await expect(talk({ space, sampler: 'hope' }, [])).rejects.toThrow(/not known/);
   await expect(talk({ space, options: '{' }, [])).rejects.toThrow(/not a JSON object/);

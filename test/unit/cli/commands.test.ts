@@ -71,6 +71,44 @@ describe('the command line', () => {
   });
 });
 
+describe('wrong usage', () => {
+  it('is told with its code and with the help that lists what there is', async () => {
+    expect((await cli('stauts')).err).toBe(
+      "unknown command 'stauts'\n(Did you mean status?) [HF-USAGE]\n(holdfast --help lists the commands)\n",
+    );
+    expect((await cli('set', 'concurency', 'x', '8')).err).toContain('(holdfast set --help lists the commands)');
+    expect((await cli('endpoint', 'logs')).err).toContain('[HF-USAGE]\n(holdfast endpoint logs --help lists its options)');
+    expect((await cli('ask-tell')).err).toContain("option '--space <file>' not specified [HF-USAGE]");
+  });
+
+  it('an option is no value of the one before: `export --csv --json` writes no file of the name --json', async () => {
+    const run = await cli('export', 'digits-1', '--csv', '--json');
+    expect(run.exit).toBe(2);
+    expect(JSON.parse(run.out)).toMatchObject({ error: { code: 'HF-USAGE', message: expect.stringContaining('its value is missing') } });
+    expect((await cli('trials', '--limit', '--state')).err).toContain('its value is missing');
+    // A file may well be called like an option of another command.
+    expect((await cli('validate', '--', '--csv')).err).toContain('--csv is not there');
+  });
+
+  it('a port that no computer has is refused before anything starts', async () => {
+    for (const words of [['--port', '99999'], ['--ui-port', '0']])
+      expect(await cli('dev', ...words)).toMatchObject({ exit: 2, err: expect.stringContaining('is no port: 1 to 65535. [HF-USAGE]') });
+  });
+
+  it('of a file that is not there it says where was looked, in the words of who typed it', async () => {
+    for (const words of [
+      ['validate', 'nowhere/none.yaml'],
+      ['plan', 'nowhere/none.yaml'],
+      ['ask-tell', '--space', 'nowhere/none.yaml'],
+    ]) {
+      const { err, exit } = await cli(...words);
+      expect(exit).toBe(2);
+      expect(err).toContain(`nowhere/none.yaml is not there (looked in ${process.cwd()})`);
+      expect(err).not.toMatch(/ENOENT|worker/);
+    }
+  });
+});
+
 describe('what the command line says over the file', () => {
   it('stands where the file has its own value, also in the guide’s block', () => {
     expect(overridden({ budget: { trials: 9, wall_time: '1h' }, concurrency: 4 }, { trials: 2, concurrency: 1 })).toEqual({
@@ -165,7 +203,10 @@ describe('holdfast init', () => {
     for (const preset of Object.keys(PRESETS)) {
       const file = path.join(folder, `${preset}.yaml`);
       expect((await cli('init', file, '--preset', preset)).exit).toBe(0);
-      expect(admitText(await readFile(file, 'utf8'), file, { env: {} }).name).toBe(preset);
+      const text = await readFile(file, 'utf8');
+      expect(admitText(text, file, { env: {} }).name).toBe(preset);
+      // What the guide of the search advises is what a first file has.
+      expect(admitText(text, file, { env: {} }).sampler.type).toBe('auto');
       const again = await cli('init', file, '--preset', preset);
       expect(again).toMatchObject({ exit: 1 });
       expect(again.err).toContain('is there already and was kept');

@@ -55,6 +55,8 @@ describe('holdfast data', () => {
     const { io, errors } = terminal();
     expect(await data('cifar100', path.join(folder, 'd'), { from: file }, io)).toBe('failed');
     expect(errors()).toContain("is not CIFAR-100's archive");
+    expect(errors()).toMatch(/\[HF-SCRIPT\]\n$/);
+    expect(errors()).not.toContain('error: ');
   });
 
   it('refuses modes that exclude each other as wrong usage', async () => {
@@ -85,7 +87,7 @@ describe('holdfast analyze', () => {
   it('refuses a file that cannot be written as wrong usage', async () => {
     const { io, errors } = terminal();
     expect(await analyze(folder, { out: '/proc/none/summary.json' }, io)).toBe('usage');
-    expect(errors()).toBe('error: --out /proc/none/summary.json cannot be written: No such file or directory. Name another place.\n');
+    expect(errors()).toBe('--out /proc/none/summary.json cannot be written: No such file or directory. Name another place. [HF-SCRIPT]\n');
   });
 
   it('fails where there is nothing', async () => {

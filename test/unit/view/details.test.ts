@@ -119,10 +119,29 @@ describe('charts', () => {
 
 describe('time left', () => {
   it('follows the pace of the last ends and the nearest limit', () => {
-    expect(secondsLeft(statusOf(rows), rows)).toBe(28 * 60);
+    // 12 ends, a minute from one to the next, the first after 50 seconds of training.
+    expect(secondsLeft(statusOf(rows), rows)).toBeCloseTo((28 * (11 * 60 + 50)) / 12, 6);
     expect(secondsLeft(statusOf(rows, { budget: { trials: 40, wallSeconds: 1500 } }), rows)).toBe(300);
     expect(secondsLeft(statusOf(rows, { phase: 'paused' }), rows)).toBeUndefined();
     expect(secondsLeft(statusOf(rows.slice(0, 1)), rows.slice(0, 1))).toBeUndefined();
+  });
+
+  it('is not nothing when the first trials end together', () => {
+    const together = Array.from({ length: 12 }, (_, index) => completed(index + 1, 0.5, { finishedAt: START + 60_000, runSeconds: 60 }));
+    expect(secondsLeft(statusOf(together, { budget: { trials: 36 } }), together)).toBe(120);
+  });
+
+  it('of many at once two rounds are looked at, and hours in a queue before the first start are not', () => {
+    const DAY = 86_400_000;
+    const rounds = Array.from({ length: 600 }, (_, index) =>
+      completed(index + 1, 0.5, { finishedAt: START + DAY + (Math.floor(index / 100) + 1) * 600_000 + (index % 100) * 100, runSeconds: 600 }),
+    );
+    const scene = (count: number) => {
+      const shown = rounds.slice(0, count);
+      return secondsLeft(statusOf(shown, { budget: { trials: 1200 }, inFlight: Array.from({ length: 100 }, (_, index) => 601 + index) }), shown);
+    };
+    for (const ended of [100, 200, 600]) expect(scene(ended)).toBeGreaterThan(0.45 * ((1200 - ended) / 100) * 600);
+    for (const ended of [100, 200, 600]) expect(scene(ended)).toBeLessThan(1.1 * ((1200 - ended) / 100) * 600);
   });
 });
 

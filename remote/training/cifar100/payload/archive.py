@@ -71,7 +71,7 @@ def look_at_file(path: str, expected: str) -> dict:
     except OSError as error:
         named = {errno.ENOENT: "missing", errno.ENOTDIR: "missing", errno.EACCES: "permission", errno.EPERM: "permission"}
         row["problem"] = named.get(error.errno, "unreadable")
-        row["detail"] = _who_may(path) if row["problem"] == "permission" else str(error)
+        row["detail"] = _who_may(path) if row["problem"] == "permission" else error.strerror or str(error)
         return row
     if row["md5"] != expected:
         row["problem"] = "md5"

@@ -1,0 +1,52 @@
+import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { isAbsolute, resolve } from 'node:path';
+import type { Client } from '@temporalio/client';
+import type { CampaignSpec } from '../domain/campaign.ts';
+import { systemTaskQueue } from '../domain/ids.ts';
+import { isMapping } from '../spec/source.ts';
+
+type Content = Readonly<Record<string, unknown>>;
+
+/** TASK_QUEUE_TYPE_ACTIVITY of temporal.api.enums.v1. */
+const ACTIVITY_QUEUE = 2;
+
+/** A poller asks again at least once a minute; older ones are of workers that have ended. */
+const FRESH_MS = 90_000;
+
+/**
+ * The content of a campaign file with its folders as absolute paths, for a worker that was started in another folder of this computer: whoever types
+ * `holdfast run mine.yaml` means the folder beside it. The code is read on the worker's computer, so nothing is changed where that is another one
+ * (or not known yet), nor a folder that is not here. Data of other systems lies there, not here.
+ */
+export async function withFoldersHere(client: Client, content: Content, spec: CampaignSpec, folder = process.cwd()): Promise<Content> {
+  if (!(await isWorkerHere(client, spec.system.name))) return content;
+  const sections: Readonly<Record<string, readonly string[]>> =
+    spec.system.kind === 'local' ? { training: ['bundle', 'data_dir'], data: ['dir'] } : { training: ['bundle'] };
+  const found = Object.entries(sections).flatMap(([name, keys]) => {
+    const section = content[name];
+    return isMapping(section) ? [[name, placed(section, keys, folder)] as const] : [];
+  });
+  return { ...content, ...Object.fromEntries(found) };
+}
+
+function placed(section: Content, keys: readonly string[], folder: string): Content {
+  const here = keys.flatMap((key) => {
+    const value = section[key];
+    if (typeof value !== 'string' || isAbsolute(value)) return [];
+    const absolute = resolve(folder, value);
+    return existsSync(absolute) ? [[key, absolute] as const] : [];
+  });
+  return { ...section, ...Object.fromEntries(here) };
+}
+
+/** Workers name themselves `<process>@<computer>`. */
+async function isWorkerHere(client: Client, system: string): Promise<boolean> {
+  const { pollers } = await client.workflowService.describeTaskQueue({
+    namespace: client.options.namespace,
+    taskQueue: { name: systemTaskQueue(system) },
+    taskQueueType: ACTIVITY_QUEUE,
+  });
+  const fresh = (pollers ?? []).filter(({ lastAccessTime }) => Number(lastAccessTime?.seconds ?? 0) * 1000 > Date.now() - FRESH_MS);
+  return fresh.length > 0 && fresh.every(({ identity }) => identity?.endsWith(`@${hostname()}`));
+}
