@@ -195,6 +195,10 @@ async function diagnose(what: string, { endpointId, config, ...options }: DiagCo
   const systems = profileNames(profileFolders(process.cwd()));
   if (what.includes('/') || systems.includes(what)) return (await import('./diag-system.ts')).diagSystem(what, options, io);
   if (kind === undefined)
-    throw new CliError('usage', 'HF-USAGE', `diag ${what} is not known. ${suggest(what, [...new Set([...DIAGNOSES, 'inference', ...systems])])}`);
+    throw new CliError(
+      'usage',
+      'HF-USAGE',
+      `diag ${what} is not known. ${suggest(what, [...new Set([...DIAGNOSES, 'inference', ...systems])])}`,
+    );
   throw new CliError('usage', 'HF-USAGE', `diag ${kind} needs the endpoint: -e UUID. \`holdfast endpoint show NAME\` prints it.`);
 }

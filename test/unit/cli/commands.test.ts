@@ -91,7 +91,10 @@ describe('wrong usage', () => {
   });
 
   it('a port that no computer has is refused before anything starts', async () => {
-    for (const words of [['--port', '99999'], ['--ui-port', '0']])
+    for (const words of [
+      ['--port', '99999'],
+      ['--ui-port', '0'],
+    ])
       expect(await cli('dev', ...words)).toMatchObject({ exit: 2, err: expect.stringContaining('is no port: 1 to 65535. [HF-USAGE]') });
   });
 

@@ -134,11 +134,17 @@ describe('time left', () => {
   it('of many at once two rounds are looked at, and hours in a queue before the first start are not', () => {
     const DAY = 86_400_000;
     const rounds = Array.from({ length: 600 }, (_, index) =>
-      completed(index + 1, 0.5, { finishedAt: START + DAY + (Math.floor(index / 100) + 1) * 600_000 + (index % 100) * 100, runSeconds: 600 }),
+      completed(index + 1, 0.5, {
+        finishedAt: START + DAY + (Math.floor(index / 100) + 1) * 600_000 + (index % 100) * 100,
+        runSeconds: 600,
+      }),
     );
     const scene = (count: number) => {
       const shown = rounds.slice(0, count);
-      return secondsLeft(statusOf(shown, { budget: { trials: 1200 }, inFlight: Array.from({ length: 100 }, (_, index) => 601 + index) }), shown);
+      return secondsLeft(
+        statusOf(shown, { budget: { trials: 1200 }, inFlight: Array.from({ length: 100 }, (_, index) => 601 + index) }),
+        shown,
+      );
     };
     for (const ended of [100, 200, 600]) expect(scene(ended)).toBeGreaterThan(0.45 * ((1200 - ended) / 100) * 600);
     for (const ended of [100, 200, 600]) expect(scene(ended)).toBeLessThan(1.1 * ((1200 - ended) / 100) * 600);
