@@ -6,7 +6,7 @@ import type { SystemDriver } from './systems/driver.ts';
 import { workflowSource } from './temporal/bundle.ts';
 import { installRuntime } from './temporal/runtime.ts';
 import { ensureSearchAttributes } from './temporal/search-attributes.ts';
-import { connectWorker } from './temporal/worker-connection.ts';
+import { connectWorker, idOfNamespace } from './temporal/worker-connection.ts';
 
 export interface WorkerSettings {
   /** Systems whose connection this worker holds. Only one worker at a time should hold a system. */
@@ -38,6 +38,8 @@ export async function startWorkers(settings: WorkerSettings): Promise<RunningWor
   installRuntime(settings.logger);
   const { connection, namespace, address } = await connectWorker(settings.server);
   const hasSearchAttributes = await ensureSearchAttributes(connection, namespace, (text) => settings.logger.warn(text));
+  const namespaceId = await idOfNamespace(connection, namespace);
+  for (const driver of settings.drivers.values()) driver.serve?.(namespaceId);
   const activities = createActivities({ drivers: settings.drivers, hasSearchAttributes, logger: settings.logger, env: process.env });
   const common = {
     connection,

@@ -12,6 +12,12 @@ export interface SystemDriver {
   readonly name: string;
   readonly kind: 'local' | 'pbs' | 'globus_compute';
 
+  /**
+   * Told before anything else whose campaigns it runs: the id of the server's namespace. Two servers of one person (two clones, `dev --folder`) may both
+   * have a digits-1. Absent: the driver remembers nothing on this computer that another server's worker would read.
+   */
+  serve?(namespaceId: string): void;
+
   /** Facts the workflow plans with. Cheap; no login. */
   describe(): Promise<SystemDescription>;
 

@@ -14,3 +14,9 @@ export async function connectWorker(server?: {
     throw new TemporalUnreachable(address, error);
   }
 }
+
+/** What tells a namespace from those of the same name on other servers: kept in the server's database, so it stays through every restart. */
+export async function idOfNamespace(connection: NativeConnection, namespace: string): Promise<string> {
+  const { namespaceInfo } = await connection.workflowService.describeNamespace({ namespace });
+  return namespaceInfo?.id || namespace;
+}

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { localCarrier } from '../../ssh/local-carrier.ts';
 import { makeRemoteShell } from '../../ssh/shell.ts';
 import type { PilotRequest, PilotStart, SystemDriver, SystemOrder } from '../driver.ts';
@@ -21,6 +22,7 @@ import { allRegistered, deregister, registered } from './registry.ts';
  */
 export function createLocalDriver(options: LocalDriverOptions = {}): SystemDriver {
   const settings = localSettings(options);
+  const everyServer = settings.registry;
   const starts = new Map<string, Promise<PilotStart>>();
 
   async function send(order: SystemOrder): Promise<'offered' | 'withdrawn' | 'stopping' | 'done' | 'unknown'> {
@@ -63,6 +65,9 @@ export function createLocalDriver(options: LocalDriverOptions = {}): SystemDrive
   return {
     name: settings.name,
     kind: 'local',
+    serve(namespaceId) {
+      settings.registry = path.join(everyServer, namespaceId);
+    },
     describe: async () => ({
       kind: 'local',
       usesPilots: true,

@@ -28,7 +28,8 @@ export interface LocalSettings {
   readonly python: string;
   readonly env: Readonly<Record<string, string>>;
   readonly slotSettings: NonNullable<LocalDriverOptions['slotSettings']>;
-  readonly registry: string;
+  /** Folder of what is registered; of one server's campaigns once it is known which it is. */
+  registry: string;
   readonly workingDirectory: string;
   readonly idleExitSeconds: number;
 }

@@ -128,6 +128,27 @@ describe('the local system', () => {
     await expect(driver.closeLaunch('c')).resolves.toBeUndefined();
   });
 
+  test('two servers of one person may both have a campaign of one name: neither sees, ends or takes in what is the other’s', async () => {
+    const [mine, theirs] = [newDriver(), newDriver()];
+    mine.serve?.('namespace-a');
+    theirs.serve?.('namespace-b');
+    await mine.prepareLaunch(launchPlan('mine', 'c', SHELL_TRAINING(startsFile)), silent);
+    await theirs.prepareLaunch(launchPlan('theirs', 'c', SHELL_TRAINING(startsFile)), silent);
+    const pilot = { pilot: 'c.p1', campaign: 'c' };
+    await mine.startPilot(pilot);
+    await mine.send([{ kind: 'offer', campaign: 'c', offer: offerOf('c', 1) }]);
+    const { last } = await lookUntil(mine, [pilot], (all) => all.length === 1);
+    const acks = [{ campaign: 'c', trial: 'trial-0001', attempt: 1 }];
+    expect(await theirs.look({ acks, pilots: [], waitSeconds: 0 }, abortable())).toMatchObject({ ended: [] });
+    await theirs.closeLaunch('c');
+    expect((await mine.look({ acks: [], pilots: [pilot], waitSeconds: 0 }, abortable()))?.ended).toEqual(last.ended);
+    // A worker that is started anew for the same server goes on with it.
+    const again = newDriver();
+    again.serve?.('namespace-a');
+    expect((await again.look({ acks: [], pilots: [pilot], waitSeconds: 0 }, abortable()))?.ended).toEqual(last.ended);
+    await mine.closeLaunch('c');
+  });
+
   test('a closed campaign that is taken up again runs again', async () => {
     const plan = launchPlan('results', 'c', SHELL_TRAINING(startsFile));
     await driver.prepareLaunch(plan, silent);
