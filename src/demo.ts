@@ -30,7 +30,7 @@ export async function runDemo({ say }: { readonly say: (text: string) => void })
     const campaign = await startOrContinue(client, say);
     say(`Watch it in the Web UI: ${dev.uiUrl}/namespaces/default/workflows/${encodeURIComponent(campaign)}`);
     dev.ended.catch((error: Error) => say(error.message));
-    const exit = await watchCampaign(client, campaign, io, {});
+    const exit = await watchCampaign(client, campaign, io, { isWorkerHere: true });
     if (io.interrupted.aborted) {
       say('Interrupted; the campaign is safe. `npm run demo` goes on with it.');
       return 130;

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import type { CampaignResult, CampaignStatus } from '../../workflows/messages.ts';
 import { isFinal, type TrialRow } from '../domain/trial.ts';
-import { duration, measured, plural, short } from '../view/format.ts';
+import { clip, duration, measured, plural, short } from '../view/format.ts';
 import { valueMarks } from '../view/synthetic.ts';
 import { withAbsence } from './absent-worker.ts';
 import { askEnd, askLive, askStatus, askSystem, askTrials, type CampaignEnd } from './ask-campaign.ts';
@@ -10,6 +10,11 @@ import { findCampaign } from './campaigns.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, painter, type QuietOptions, withClient } from './io.ts';
 import { advance, eventLine, type Progress, progressText, type Scene, screen } from './screen.ts';
+
+export interface WatchOptions extends QuietOptions {
+  /** The worker is in this process: while it does not answer it is starting, or busy. */
+  readonly isWorkerHere?: boolean;
+}
 
 const REFRESH_MILLISECONDS = 1000;
 const MOST_PAST_LINES = 20;
@@ -19,7 +24,7 @@ const MOST_PAST_LINES = 20;
  * only what needs a person, and the end.
  * Ctrl-C leaves the view; the campaign goes on. Returns how to exit.
  */
-export async function watchCampaign(client: Client, campaign: string, io: CliIo, options: QuietOptions): Promise<Exit> {
+export async function watchCampaign(client: Client, campaign: string, io: CliIo, options: WatchOptions): Promise<Exit> {
   const waiting = new AbortController();
   const end = client.withAbortSignal(waiting.signal, () => askEnd(client, campaign));
   // Awaited after the loop; a rejection in between must not end the process.
@@ -43,9 +48,9 @@ export async function watchCampaign(client: Client, campaign: string, io: CliIo,
       } catch (error) {
         // A worker that restarts, a server that comes back: the view waits like the campaign does.
         if (!(error instanceof CliError && error.code === 'HF-NO-WORKER') && !isStarting(error)) throw error;
-        if (error instanceof CliError)
+        if (error instanceof CliError && options.isWorkerHere !== true)
           view.say('No worker answers; the campaign is safe and waits. Start one with `holdfast worker`.', true);
-        else view.say('The campaign is starting.', false);
+        else view.say(status === undefined ? 'The campaign is starting.' : 'The worker is busy.', false);
       }
       isOver = await Promise.race([
         end.then(always, always),
@@ -117,6 +122,7 @@ function terminalView(io: CliIo): View {
   const paint = painter(io);
   let drawn = 0;
   let isHidden = false;
+  let shown: readonly string[] = [];
   const draw = (lines: readonly string[]) => {
     const back = drawn > 0 ? `\u001b[${drawn}A\r` : '';
     io.output.write(`${isHidden ? '' : '\u001b[?25l'}${back}${lines.map((line) => `${line}\u001b[K\n`).join('')}\u001b[J`);
@@ -124,9 +130,14 @@ function terminalView(io: CliIo): View {
     drawn = lines.length;
   };
   return {
-    show: (scene) => draw(screen(scene, { width: io.output.columns ?? 100, height: (io.output.rows ?? 30) - 1 }, paint)),
-    say: (text) => {
-      if (drawn === 0) draw([text]);
+    show: (scene) => {
+      shown = screen(scene, { width: io.output.columns ?? 100, height: (io.output.rows ?? 30) - 1 }, paint);
+      draw(shown);
+    },
+    // In the place of the last line: what stands above it is old.
+    say: (text, isProblem) => {
+      if (shown.length === 0) draw([clip(text, io.output.columns ?? 100)]);
+      else if (isProblem) draw([...shown.slice(0, -1), paint('red', clip(`! ${text}`, io.output.columns ?? 100))]);
     },
     close: () => {
       if (isHidden) io.output.write('\u001b[?25h');

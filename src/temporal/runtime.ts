@@ -1,10 +1,13 @@
-import { Runtime } from '@temporalio/worker';
+import { makeTelemetryFilterString, Runtime } from '@temporalio/worker';
 import type { Logger } from 'pino';
 
 let isInstalled = false;
 
-/** What the SDK warns of and we mean so: a system's queue has activities alone. */
-const EXPECTED = /^No workflows registered/;
+/**
+ * Lines of the SDK that tell a person nothing: what a worker of ours does not serve, and means so; its states, which our own lines tell; a question whose
+ * asker has gone.
+ */
+const EXPECTED = /^(No (workflows|Nexus services) registered|Worker state changed|Query not found when attempting to respond)/;
 
 /** Sends the SDK's own log lines to ours. Once per process, before the first connection; later calls change nothing. */
 export function installRuntime(logger: Logger): void {
@@ -13,6 +16,8 @@ export function installRuntime(logger: Logger): void {
   const write = (level: 'trace' | 'debug' | 'info' | 'warn' | 'error', message: string, meta?: object) =>
     logger[EXPECTED.test(message) ? 'debug' : level](meta ?? {}, message);
   Runtime.install({
+    // The core's lines come the same way: straight to the terminal they would break into the live view.
+    telemetryOptions: { logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'WARN' }) } },
     logger: {
       trace: (message, meta) => write('trace', message, meta),
       debug: (message, meta) => write('debug', message, meta),

@@ -1,7 +1,9 @@
 import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { withFoldersHere } from '../../src/cli/folders-here.ts';
 import type { TrialRow } from '../../src/domain/trial.ts';
+import { admitText } from '../../src/spec/admit.ts';
 import { createLocalDriver } from '../../src/systems/local/driver.ts';
 import type { RunningWorkers } from '../../src/worker.ts';
 import type { CampaignStatus, TrialView } from '../../workflows/messages.ts';
@@ -456,6 +458,19 @@ describe('what cannot work is told in one sentence', () => {
     expect((await cli('stop', 'no-code', '--yes')).err).toMatch(/^no-code has ended: Training code .*nowhere does not exist/);
   });
 
+  it('code of a campaign file is looked for where `run` was typed, not where the worker was started, when that is this computer', async () => {
+    const content = { name: 'x', training: { bundle: 'train', command: ['true'] }, data: { dir: 'not-here' } };
+    const spec = admitText(await readFile(path.join(folder, 'plain.yaml'), 'utf8'), 'plain.yaml', { env: {} });
+    expect(await withFoldersHere(engine.client, content, spec, folder)).toEqual({
+      ...content,
+      training: { bundle: path.join(folder, 'train'), command: ['true'] },
+    });
+    expect(await withFoldersHere(engine.client, content, spec, path.join(folder, 'train'))).toEqual(content);
+    // Nobody serves that system here: its worker may be on another computer.
+    const elsewhere = { ...spec, system: { ...spec.system, name: 'elsewhere' } };
+    expect(await withFoldersHere(engine.client, content, elsewhere, folder)).toEqual(content);
+  });
+
   it('no server: exit 5 and the next step, also as JSON', async () => {
     process.env.TEMPORAL_ADDRESS = '127.0.0.1:1';
     try {
@@ -469,8 +484,17 @@ describe('what cannot work is told in one sentence', () => {
   });
 
   it('no worker: an ended campaign is told from its result, a running one says that it waits (exit 5)', async () => {
+    await cli('run', await campaignFile('left-alone', { trials: 60, pause: 2 }), '--id', 'left-alone');
+    const view = startCli(['watch', 'left-alone'], { terminal: { columns: 70, rows: 20 }, env: { NO_COLOR: '1' } });
+    await eventually(() => /left-alone {2}running/.test(view.soFar()), 90);
     worker.shutdown();
     await worker.finished;
+    // A screen that stands still says why, in the place of its last line.
+    await eventually(() => screenOf(view.soFar()).some((line) => line.startsWith('! No worker answers')), 90);
+    expect(screenOf(view.soFar()).some((line) => /left-alone {2}running/.test(line))).toBe(true);
+    view.interrupt();
+    expect((await view.end()).exit).toBe(0);
+    await engine.client.workflow.getHandle('left-alone').terminate();
     await engine.client.workflow.start('hpoCampaign', { taskQueue: 'holdfast', workflowId: 'lonely', args: ['none.yaml'] });
     const lonely = await cli('status', 'lonely');
     expect(lonely.err).toContain('No worker answers for lonely. Start one with `holdfast worker`');
