@@ -44,7 +44,11 @@ MAX_FILES = 32
 MAX_METRICS = 64
 MAX_CURVE = 64
 MAX_RECENT = 16
+BALLAST_SECONDS = 10
+# So long an end by a signal from outside waits for the batch system to reach the agent as well.
+OUTSIDE_SECONDS = 2.0
 EXIT_ANOTHER_LIVES = 3
+EXIT_UNWRITTEN = 5
 EXIT_RUNNING_ELSEWHERE = 75
 
 
@@ -882,7 +886,15 @@ def is_full(folder: str) -> bool:
     return False
 
 
-OWN_FILES = frozenset(["started", "process.json", "exit.json", "stop", ".probe"])
+def free_bytes(folder: str) -> int:
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return 0
+    return found.f_bavail * found.f_frsize
+
+
+OWN_FILES = frozenset(["started", "process.json", "exit.json", "ending.json", "stop", ".probe"])
 
 
 def list_files(folder: str) -> List[Json]:
@@ -949,6 +961,9 @@ class Attempt:
         self.words = []  # type: List[str]
         self.keeper = 0
         self.report_fd = -1
+        # The keeper's report, once it is gone, and until when it is not judged.
+        self.end = None  # type: Optional[Json]
+        self.judged_at = 0.0
         self.started = time.monotonic()
         self.started_at = int(time.time() * 1000)
         self.ending = None  # type: Optional[Ending]
@@ -1061,7 +1076,7 @@ class Attempt:
         try:
             return json.loads(text.decode("utf-8"))
         except ValueError:
-            return dict(UNKNOWN_END, run_seconds=round(self.run_seconds, 3))
+            return read_end(self.folder) or dict(UNKNOWN_END, run_seconds=round(self.run_seconds, 3))
 
     def begin_end(self, ending: Ending, log: Log) -> None:
         """Asks the training to end: stop file at once, TERM after the grace time, KILL after another, and whatever still lives soon after."""
@@ -1070,12 +1085,29 @@ class Attempt:
         self.ending = ending
         log("{}: ending it ({}): {}", self.name, ending.problem.kind, ending.problem.message)
         try:
+            # The reason first: when this agent dies, the next one must know that the training did not leave of its own accord.
+            asked = {"status": ending.status, "class": ending.problem.kind, "message": ending.problem.message}
+            write_json(os.path.join(self.folder, "ending.json"), asked, durable=False)
+        except OSError as error:
+            log("{}: its ending is not on record: {}", self.name, error)
+        FAILPOINTS.reach("after-ending")
+        try:
             write_whole(os.path.join(self.folder, "stop"), ending.problem.message + "\n", durable=False)
         except OSError as error:
             log("{}: no stop file: {}", self.name, error)
+        FAILPOINTS.reach("after-stop-file")
         grace = float(self.launch.limits["grace_seconds"])
         now = time.monotonic()
         self.steps_of_end = [(now + grace, "term"), (now + 2 * grace, "kill"), (now + 2 * grace + 5, "force")]
+
+    def asked_ending(self) -> Optional[Ending]:
+        """Why an agent that is dead by now was ending this attempt; None when it was not."""
+        asked = read_json(os.path.join(self.folder, "ending.json"))
+        if asked is not None and asked.get("status") in ("failed", "stopped", "returned"):
+            return Ending(str(asked["status"]), Problem(str(asked.get("class")), str(asked.get("message"))))
+        if os.path.exists(os.path.join(self.folder, "stop")):
+            return Ending("returned", Problem("returned", "It was asked to end by an agent that died before it could say why."))
+        return None
 
     def hurry(self) -> None:
         """No more grace: TERM now, KILL in two seconds."""
@@ -1084,7 +1116,8 @@ class Attempt:
         self.steps_of_end = [(min(at, times[step]), step) for at, step in self.steps_of_end]
 
     def push_end(self, log: Log) -> None:
-        while self.steps_of_end and time.monotonic() >= self.steps_of_end[0][0]:
+        # Once it is gone, the keeper's number can be anybody's.
+        while self.end is None and self.steps_of_end and time.monotonic() >= self.steps_of_end[0][0]:
             step = self.steps_of_end.pop(0)[1]
             log("{}: {}", self.name, step)
             if step == "term":
@@ -1146,7 +1179,21 @@ class Attempt:
 UNKNOWN_END = {"exit_code": None, "signal": "SIGKILL", "spawn_error": None, "storage": False, "run_seconds": 0}  # type: Json
 # Without an agent nobody knows who sent these: the batch system that ended the job, or an agent that was killed while it settled this attempt.
 FROM_OUTSIDE = frozenset(["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"])
+# As a shell or a launcher hands them on.
+CODES_FROM_OUTSIDE = frozenset(128 + signal.Signals[name] for name in FROM_OUTSIDE)
 NO_END = {"exit_code": None, "signal": None, "spawn_error": None, "storage": False, "run_seconds": 0}  # type: Json
+
+
+def is_from_outside(end: Json) -> bool:
+    return end["signal"] in FROM_OUTSIDE or end["exit_code"] in CODES_FROM_OUTSIDE
+
+
+def read_end(folder: str) -> Optional[Json]:
+    """A keeper's report in exit.json; None when there is none that can be used."""
+    end = read_json(os.path.join(folder, "exit.json"))
+    if end is None or not set(NO_END) <= set(end) or not is_number(end["run_seconds"]):
+        return None
+    return end if isinstance(end["signal"], (str, type(None))) and isinstance(end["exit_code"], (int, type(None))) else None
 
 
 def error_record(problem: Problem) -> Json:
@@ -1202,6 +1249,8 @@ class Agent:
         self.running = {}  # type: Dict[str, Attempt]
         self.unwritten = {}  # type: Dict[str, Json]
         self.foreign = set()  # type: Set[str]
+        # Attempts whose end is told for an agent that is thought dead.
+        self.settled = set()  # type: Set[str]
         self.beats = {}  # type: Dict[str, Tuple[Any, float]]
         self.ended_tokens = set()  # type: Set[str]
         self.durations = []  # type: List[float]
@@ -1216,7 +1265,7 @@ class Agent:
         self.born = time.monotonic()
         self.counted = self.born
         self.last_work = self.born
-        self.due = {"heartbeat": 0.0, "recover": 0.0, "stops": 0.0, "reports": 0.0, "sweep": 0.0}
+        self.due = {"heartbeat": 0.0, "recover": 0.0, "stops": 0.0, "reports": 0.0, "sweep": 0.0, "ballast": 0.0}
         self.is_changed = True
         self.wake_r, self.wake_w = -1, -1
 
@@ -1258,12 +1307,15 @@ class Agent:
             "agent {} of {} starts: {} slots, pid {}, python {}", self.name, self.launch.campaign, self.settings.slots, os.getpid(), sys.version.split()[0]
         )
         self.adopt_own_claims()
+        # Before the first claim: of an agent on another node this file alone tells that it lives, or no more.
+        self.write_heartbeat("running")
         while True:
             self.reap()
             self.look_at_stops()
             self.look_at_clock()
             self.look_at_running()
             self.recover_others()
+            self.renew_ballast()
             if self.may_claim():
                 self.fill_slots()
             self.write_heartbeat("draining" if self.leaving else "running")
@@ -1273,12 +1325,15 @@ class Agent:
         return self.leave()
 
     def is_over(self) -> bool:
-        if self.running or self.foreign:
+        if self.running:
             return False
         if self.unwritten:
             return self.terms > 1
+        # Claims that wait for a live agent are found where they lie by whoever comes next.
         if self.leaving:
             return True
+        if self.foreign:
+            return False
         idle = time.monotonic() - self.last_work
         if self.settings.idle_exit and idle > self.settings.idle_exit:
             self.reason = "nothing to do for {:.0f} s".format(idle)
@@ -1306,7 +1361,7 @@ class Agent:
             idle = now - self.last_work
             pause = self.settings.poll if idle < 2 else 0.05 if idle < 10 else 0.1
         times = [now + (pause if self.may_claim() else max(pause, 0.1))]
-        times += [attempt.steps_of_end[0][0] for attempt in self.running.values() if attempt.steps_of_end]
+        times += [attempt.steps_of_end[0][0] for attempt in self.running.values() if attempt.steps_of_end and attempt.end is None]
         if self.is_changed:
             times.append(max(self.due["heartbeat"] - self.settings.heartbeat + 0.1, now))
         select.select([self.wake_r], [], [], max(0.001, min(times) - now))
@@ -1371,8 +1426,7 @@ class Agent:
         offer = read_json(path)
         wrong = check_offer(name, offer) if ATTEMPT_NAME.match(name) else "the file's name is no attempt"
         if wrong is not None or offer is None:
-            self.log("{}: bad offer ({}); kept in broken/", name, wrong)
-            self.move(path, self.launch.offer_file("broken", name))
+            self.end_unusable(name, path, str(wrong))
             return
         attempt = Attempt(self.launch, name, offer)
         count = self.launch.slots_per_trial
@@ -1384,9 +1438,13 @@ class Agent:
         try:
             attempt.prepare()
         except OSError as error:
-            self.log("{}: cannot make its folder ({}); goes back", name, error)
-            self.give_back(name)
             self.note_storage(error, "preparing " + name)
+            if not is_storage(error):
+                # Given back, it would come again at once and keep all others from their turn.
+                self.end_unstarted(attempt, Verdict("failed", Problem("filesystem_error", "Its folder cannot be made: {}".format(error)), None))
+                return
+            self.log("{}: no space for its folder; goes back", name)
+            self.give_back(name)
             self.full_until = max(self.full_until, time.monotonic() + 1)
             return
         self.start(attempt)
@@ -1427,8 +1485,24 @@ class Agent:
     def end_unstarted(self, attempt: Attempt, verdict: Verdict) -> None:
         self.write_end(attempt.name, attempt.record(verdict, NO_END, self.settings.pilot))
 
+    def end_unusable(self, name: str, path: str, wrong: str) -> None:
+        """An offer that cannot be read is kept in broken/, and its attempt ends as one that failed: its trial goes on with another."""
+        kept = self.launch.offer_file("broken", name)
+        self.log("{}: bad offer ({}); kept in broken/", name, wrong)
+        if ATTEMPT_NAME.match(name):
+            try:
+                os.link(path, kept)
+            except OSError as error:
+                self.log("{}: not linked ({})", name, error)
+            problem = Problem("filesystem_error", "The offer cannot be used: {}. It is kept in spool/broken/.".format(wrong))
+            self.end_unstarted(Attempt(self.launch, name, nameless_offer(name)), Verdict("failed", problem, None))
+            if name in self.unwritten or not os.path.exists(path):
+                return
+        self.move(path, kept)
+
     def give_back(self, name: str) -> None:
         self.move(os.path.join(self.claims, name + ".json"), self.launch.offer_file("ready", name))
+        FAILPOINTS.reach("after-give-back")
 
     def move(self, source: str, target: str) -> None:
         try:
@@ -1440,12 +1514,18 @@ class Agent:
 
     def reap(self) -> None:
         for name, attempt in list(self.running.items()):
-            try:
-                end = attempt.ended()
-            except ChildProcessError:
-                end = dict(UNKNOWN_END, run_seconds=round(attempt.run_seconds, 3))
-            if end is None:
+            if attempt.end is None:
+                try:
+                    attempt.end = attempt.ended()
+                except ChildProcessError:
+                    attempt.end = dict(UNKNOWN_END, run_seconds=round(attempt.run_seconds, 3))
+                if attempt.end is None:
+                    continue
+                # Who ends a job kills the agent as well, perhaps an instant later: then this is not the training's own end.
+                attempt.judged_at = time.monotonic() + OUTSIDE_SECONDS if is_from_outside(attempt.end) else 0.0
+            if attempt.ending is None and time.monotonic() < attempt.judged_at:
                 continue
+            end = attempt.end
             del self.running[name]
             self.free = sorted(self.free + attempt.slots)
             self.ended_tokens.add(self.launch.token(name))
@@ -1469,8 +1549,14 @@ class Agent:
     def write_end(self, name: str, record: Json) -> None:
         """The done record, then the removal of the claim; in this order a crash between them loses nothing."""
         FAILPOINTS.reach("before-done")
+        if name in self.settled and self.launch.has_end(name):
+            # Its agent was thought dead and was not, or another has settled it.
+            self.log("{}: has its end on record by now", name)
+            self.unwritten.pop(name, None)
+            remove(os.path.join(self.claims, name + ".json"))
+            return
         try:
-            write_json(self.launch.offer_file("done", name), record, durable=True)
+            self.write_done(name, record)
         except OSError as error:
             self.unwritten[name] = record
             self.note_storage(error, "writing the end of " + name)
@@ -1484,6 +1570,17 @@ class Agent:
         FAILPOINTS.reach("before-unclaim")
         remove(os.path.join(self.claims, name + ".json"))
 
+    def write_done(self, name: str, record: Json) -> None:
+        path = self.launch.offer_file("done", name)
+        try:
+            write_json(path, record, durable=True)
+        except OSError as error:
+            if not is_storage(error) or not os.path.exists(self.files.ballast):
+                raise
+            # Given up for this alone and used at once, before a training takes the space.
+            remove(self.files.ballast)
+            write_json(path, record, durable=True)
+
     # Full disks
 
     def make_ballast(self) -> None:
@@ -1493,6 +1590,13 @@ class Agent:
                 stream.write(os.urandom(BALLAST_BYTES))
         except OSError as error:
             self.log("no ballast: {}", error)
+
+    def renew_ballast(self) -> None:
+        """Once there is space again, the disk may fill a second time."""
+        if self.full_until == 0 or self.unwritten or time.monotonic() < self.full_until + BALLAST_SECONDS or not self.every("ballast", BALLAST_SECONDS):
+            return
+        if not os.path.exists(self.files.ballast) and free_bytes(self.files.folder) > 4 * BALLAST_BYTES:
+            self.make_ballast()
 
     def note_storage(self, error: OSError, what: str) -> None:
         if is_storage(error):
@@ -1504,7 +1608,6 @@ class Agent:
         """Takes nothing new for some seconds: on a full disk every start would fail."""
         if time.monotonic() >= self.full_until:
             self.log("no space left; nothing is started for 5 s: {}", why)
-        remove(self.files.ballast)
         self.full_until = time.monotonic() + 5
 
     # Requests from outside
@@ -1579,7 +1682,7 @@ class Agent:
     def apply_limits(self, attempt: Attempt) -> None:
         limits = self.launch.limits
         seconds = limits.get("trial_seconds")
-        if attempt.ending is not None:
+        if attempt.ending is not None or attempt.end is not None:
             return
         if seconds and attempt.run_seconds > seconds:
             message = "The trial ran longer than limits.trial_seconds = {:g} s.".format(seconds)
@@ -1664,9 +1767,16 @@ class Agent:
                 except OSError:
                     continue
                 self.foreign.add(claim[:-5])
+                FAILPOINTS.reach("after-takeover")
         for name in sorted(self.foreign, key=attempt_key):
-            if self.resolve(name):
-                self.foreign.discard(name)
+            try:
+                if self.resolve(name):
+                    self.foreign.discard(name)
+            except OSError as error:
+                # One folder that cannot be read must not keep the agent from everything else.
+                self.log("{}: cannot be settled now: {}", name, error)
+            # Leftovers may take their time to die; agents on other nodes must not take this one for dead meanwhile.
+            self.write_heartbeat("draining" if self.leaving else "running")
 
     def is_alive(self, agent: str) -> bool:
         files = AgentFiles(self.launch, agent)
@@ -1681,7 +1791,8 @@ class Agent:
         beat = None if heartbeat is None else heartbeat.get("beat")
         now = time.monotonic()
         known = self.beats.get(agent)
-        if known is None or known[0] != beat:
+        # On a full disk nobody's heart can be heard.
+        if known is None or known[0] != beat or now < self.full_until:
             self.beats[agent] = (beat, now)
             return True
         return now - known[1] < self.settings.stale
@@ -1689,22 +1800,35 @@ class Agent:
     def resolve(self, name: str) -> bool:
         """Finds out what became of a claimed attempt that we did not start. True when the claim is settled."""
         path = os.path.join(self.claims, name + ".json")
+        if name in self.running or name in self.unwritten:
+            # Offered a second time: the claim is that of the start that we know of.
+            return True
         if self.launch.has_end(name):
             self.log("{}: has its end on record", name)
+            remove(self.launch.spool("stop", name))
             remove(path)
             return True
+        if not os.path.lexists(path):
+            # Somebody has taken us for dead and settles it.
+            return True
         offer = read_json(path)
-        if offer is None or check_offer(name, offer) is not None:
+        wrong = check_offer(name, offer) if ATTEMPT_NAME.match(name) else "the file's name is no attempt"
+        if not ATTEMPT_NAME.match(name):
             self.move(path, self.launch.offer_file("broken", name))
             return True
-        attempt = Attempt(self.launch, name, offer)
+        attempt = Attempt(self.launch, name, offer if offer is not None and wrong is None else nameless_offer(name))
         started_path = os.path.join(attempt.folder, "started")
         if not os.path.exists(started_path):
-            self.log("{}: was claimed but never started; goes back", name)
-            self.give_back(name)
+            stop = self.stop_request(name)
+            if wrong is not None:
+                self.end_unusable(name, path, wrong)
+            elif stop is not None:
+                self.end_unstarted(attempt, Verdict("stopped", Problem("cancelled", stop), None))
+            else:
+                self.log("{}: was claimed but never started; goes back", name)
+                self.give_back(name)
             return True
-        # An unreadable `started` is one whose writer was killed in the act, on whatever host: then only time tells, as for a silent host.
-        started = read_json(started_path) or {"agent": ""}
+        started = read_started(started_path)
         starter = str(started.get("agent"))
         if starter and starter != self.name and self.is_alive(starter):
             return False
@@ -1712,22 +1836,50 @@ class Agent:
         return True
 
     def settle(self, attempt: Attempt, started: Json, started_path: str) -> None:
-        """Writes the end of an attempt whose agent is dead: the real one where the keeper could tell it, else that it is lost."""
+        """Writes the end of an attempt whose agent is dead: the real one where the keeper could tell it, else why it was ended or that it is lost."""
         name = attempt.name
+        self.settled.add(name)
         attempt.started_at = int(started.get("at") or attempt.started_at)
         is_here = started.get("host", HOST) == HOST and started.get("boot_id", boot_id()) == boot_id()
         was_killed = end_leftovers(started_path, os.path.join(attempt.folder, "process.json"), self.launch.token(name), self.log) if is_here else False
         FAILPOINTS.reach("after-leftovers")
-        end = read_json(os.path.join(attempt.folder, "exit.json"))
-        if end is not None and not was_killed and set(NO_END) <= set(end) and end["signal"] not in FROM_OUTSIDE:
-            self.log("{}: ended by itself while no agent lived", name)
-            self.finish(attempt, end)
+        end = read_end(attempt.folder)
+        attempt.ending = attempt.asked_ending()
+        is_own = end is not None and not was_killed and not is_from_outside(end) and (is_here or self.is_whole(attempt, end))
+        if not is_own and attempt.ending is None:
+            stop = self.stop_request(name)
+            attempt.ending = None if stop is None else Ending("stopped", Problem("cancelled", stop))
+        if is_own or attempt.ending is not None:
+            self.log("{}: {} while no agent lived", name, "ended by itself" if is_own else "is ended as its agent was asked to")
+            self.finish(attempt, NO_END if end is None else end)
             return
         kind = "lost" if is_here else "node_failure"
         message = "The agent {} on {} died while the attempt ran.".format(started.get("agent"), started.get("host"))
         attempt.reports.finish()
         record = attempt.record(Verdict("failed", Problem(kind, message), None), NO_END, self.settings.pilot)
         self.write_end(name, record)
+
+    def is_whole(self, attempt: Attempt, end: Json) -> bool:
+        """Whether the files of another node or another boot fit the end that they tell: a power cut may keep exit.json and lose the result."""
+        attempt.reports.finish()
+        problem = judge(self.launch, attempt.folder, end, None, attempt.reports, []).problem
+        return end["exit_code"] != 0 or problem is None or problem.kind not in ("bad_result", "no_metric")
+
+
+def nameless_offer(name: str) -> Json:
+    """What is known of an attempt whose offer cannot be read."""
+    trial, attempt = name.rsplit(".", 1)
+    return {"version": VERSION, "trial": trial, "attempt": int(attempt), "params": {}}
+
+
+def read_started(path: str) -> Json:
+    """`started`; unreadable, it is of an agent that writes it right now or, after a while, of one that was killed in the act."""
+    deadline = time.monotonic() + 2
+    while True:
+        started = read_json(path)
+        if started is not None or time.monotonic() > deadline:
+            return started or {"agent": ""}
+        time.sleep(0.1)
 
 
 def is_locked(path: str, identity: Optional[Json]) -> bool:
@@ -1788,6 +1940,7 @@ def run_one(launch: Launch, offer: Json, settings: Settings) -> Tuple[int, Json]
     agent.listen()
     agent.make_ballast()
     agent.adopt_own_claims()
+    agent.write_heartbeat("running")
     agent.recover_others()
     if not agent.foreign and known_end(launch, name) is None and (agent.claim(name) or claim_directly(agent, name, offer)):
         agent.start_claimed(name)
@@ -1875,7 +2028,7 @@ def command_recover(args: argparse.Namespace) -> int:
     while agent.unwritten and time.monotonic() < deadline:
         time.sleep(0.5)
         agent.reap()
-    return agent.leave()
+    return agent.leave() or (EXIT_UNWRITTEN if agent.unwritten else 0)
 
 
 def command_version(_args: argparse.Namespace) -> int:

@@ -4,9 +4,9 @@ import ast
 import importlib.util
 import json
 import os
+import subprocess
 import pathlib
 import signal
-import subprocess
 import sys
 import time
 
@@ -235,17 +235,6 @@ def test_an_agent_starts_trials_in_the_order_of_their_numbers(spool):
         launch.offer(trial)
     launch.run(slots=1)
     assert launch.starts_file.read_text().split() == ["trial-0002.1", "trial-0009.1", "trial-0100.1", "trial-10001.1"]
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=False).returncode != 0:
-        pytest.skip("a small file system can be mounted by root only")
-    yield folder
-    # Lazily: a process that a failed test left behind must not keep it.
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_on_a_full_disk_no_trial_is_blamed_and_the_agent_goes_on_when_there_is_space_again(spool, small_disk):
