@@ -66,11 +66,23 @@ def read_json(path: str) -> Optional[Json]:
 
 def write_whole(path: str, text: str) -> None:
     temporary = "{}.tmp.{}.{}".format(path, socket.gethostname(), os.getpid())
-    with open(temporary, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.rename(temporary, path)
+    try:
+        with open(temporary, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.rename(temporary, path)
+    except OSError:
+        # On a full disk, what is tried again and again must not leave a file each time.
+        remove(temporary)
+        raise
+
+
+def remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
 
 
 def names_in(folder: str) -> List[str]:
@@ -81,17 +93,20 @@ def names_in(folder: str) -> List[str]:
 
 
 def age_seconds(path: str) -> Optional[float]:
-    """Age by the file system's own clock: a new file's time against this one's, so that no two computers' clocks are compared."""
+    """
+    Age by the file system's own clock: a new file's time against this one's, so that no two computers' clocks are compared. None when there is no
+    such file, or when it cannot be known.
+    """
     probe = "{}.age.{}.{}".format(path, socket.gethostname(), os.getpid())
     try:
         then = os.stat(path).st_mtime
-        with open(probe, "w", encoding="utf-8") as stream:
-            stream.write("\n")
-        now = os.stat(probe).st_mtime
-        os.unlink(probe)
-        return max(0.0, now - then)
+        # Empty: that needs no space.
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+        return max(0.0, os.stat(probe).st_mtime - then)
     except OSError:
         return None
+    finally:
+        remove(probe)
 
 
 def call(words: List[str], seconds: float, extra: Optional[Dict[str, str]] = None) -> Json:
@@ -193,6 +208,7 @@ class Pilot:
     def clear_dead_lock(self, settings: "Settings") -> bool:
         """True when nobody is submitting. A lock outlives a killed login node; then it is taken away by rename, so that one remover wins."""
         lock = self.file("lock")
+        seen = identity_of(lock)
         age = age_seconds(lock)
         if age is None:
             return not os.path.isdir(lock)
@@ -202,9 +218,12 @@ class Pilot:
             return False
         if age < (settings.lock_seconds if is_here or not owner else LOCK_SECONDS_ELSEWHERE):
             return False
-        dead = self.file("lock.dead.{}".format(os.getpid()))
+        dead = self.file("lock.dead.{}.{}".format(socket.gethostname(), os.getpid()))
         try:
             os.rename(lock, dead)
+            if identity_of(dead) != seen:
+                # Another remover was faster, and this is the lock of whoever submits since.
+                os.rename(dead, lock)
             shutil.rmtree(dead, ignore_errors=True)
         except OSError:
             pass
@@ -215,11 +234,10 @@ class Pilot:
         if not self.clear_dead_lock(settings):
             return None
         attempted = age_seconds(self.file("attempted"))
-        settled = "1" if attempted is None or attempted >= settings.settle_seconds else "0"
-        try:
-            os.unlink(self.file("answer"))
-        except OSError:
-            pass
+        # An attempt of unknown age counts as a new one.
+        is_settled = not self.has("attempted") if attempted is None else attempted >= settings.settle_seconds
+        settled = "1" if is_settled else "0"
+        remove(self.file("answer"))
         return subprocess.Popen(
             ["/bin/sh", os.path.join(HERE, "submit.sh"), self.pbs, self.key(), settings.user, settled],
             env=dict(
@@ -250,6 +268,14 @@ class Pilot:
         return found
 
 
+def identity_of(path: str) -> Optional[Tuple[int, int]]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
 class Exchange:
     def __init__(self, state: str, request: Json) -> None:
         self.state = state
@@ -267,7 +293,9 @@ class Exchange:
             if record is None:
                 continue
             launch = Launch(record)
-            if os.path.isdir(launch.folder):
+            if record.get("is_rebuilding"):
+                self.gone[launch.campaign] = launch
+            elif os.path.isdir(launch.folder):
                 self.launches[launch.campaign] = launch
             elif was_removed(launch.folder):
                 self.gone[launch.campaign] = launch
@@ -312,6 +340,10 @@ class Exchange:
         known = read_json(os.path.join(folder, "launch.json"))
         if known is not None and not may_write(known.get("owner") or {}, owner):
             return {"answer": "foreign", "owner": known.get("owner")}
+        registration = os.path.join(self.state, "launches", file_name(str(each["campaign"])) + ".json")
+        if "lost" in each:
+            # Made again after its removal, it counts as gone until it is whole: whoever is cut off below is asked again.
+            write_whole(registration, json.dumps(dict(each["registration"], is_rebuilding=True)))
         for name in ("ready", "claimed", "done", "collected", "stop", "withdrawn", "broken", "offered"):
             os.makedirs(os.path.join(folder, "spool", name), exist_ok=True)
         for name in ("bin", "pbs", "pilots", "trials", "bundle"):
@@ -331,9 +363,9 @@ class Exchange:
                 return {"answer": "bundle-bad", "message": problem}
         for name, text in each["files"].items():
             write_whole(os.path.join(folder, name), text)
-        write_whole(os.path.join(self.state, "launches", file_name(str(each["campaign"])) + ".json"), json.dumps(each["registration"]))
         if "lost" in each:
             self.begin_anew(Launch(each["registration"]), [str(name) for name in each["lost"]])
+        write_whole(registration, json.dumps(each["registration"]))
         python = call([str(each["python"]), "--version"], 60)
         return {"answer": "ready", "python": (python["stdout"] or python["stderr"]).strip() if python["exit"] == 0 else ""}
 
@@ -434,25 +466,46 @@ class Exchange:
                 # Marked, but nowhere: the attempt's own exclusive start still stands between this and a second run.
                 write_whole(launch.spool("ready", name + ".json"), json.dumps(offer))
                 return "offered"
+        if found == "collected":
+            self.restore(launch, name)
         return {"done": "done", "collected": "done", "withdrawn": "withdrawn", "broken": "unknown"}.get(found, "offered")
+
+    def restore(self, launch: Launch, name: str) -> None:
+        """Who asks for what was taken in has forgotten it: the next look brings it again."""
+        try:
+            os.rename(launch.spool("collected", name + ".json"), launch.spool("done", name + ".json"))
+        except OSError:
+            pass
+
+    def is_taken(self, launch: Launch, name: str) -> bool:
+        """Whether an agent has an attempt, of which a second offer may lie in ready/ or withdrawn/."""
+        return self.where(launch, name) == "claimed" or os.path.exists(os.path.join(launch.folder, attempt_folder(launch, name), "started"))
+
+    def ask_to_stop(self, launch: Launch, name: str, reason: str) -> str:
+        write_whole(launch.spool("stop", name), reason[:500])
+        if self.where(launch, name) not in ("done", "collected"):
+            return "stopping"
+        remove(launch.spool("stop", name))
+        self.restore(launch, name)
+        return "done"
 
     def stop(self, launch: Launch, name: str, reason: str) -> str:
         for _ in range(3):
             try:
                 os.rename(launch.spool("ready", name + ".json"), launch.spool("withdrawn", name + ".json"))
-                return "withdrawn"
             except OSError:
                 pass
             found = self.where(launch, name)
             if found in ("done", "collected"):
+                self.restore(launch, name)
                 return "done"
             if found == "withdrawn":
-                return "withdrawn"
+                return self.ask_to_stop(launch, name, reason) if self.is_taken(launch, name) else "withdrawn"
             if found == "claimed":
-                write_whole(launch.spool("stop", name), reason[:500])
+                answer = self.ask_to_stop(launch, name, reason)
                 # Given back just now? Then it is withdrawn on the next turn.
                 if not os.path.exists(launch.spool("ready", name + ".json")):
-                    return "stopping"
+                    return answer
         return "unknown"
 
     def stop_pilot(self, launch: Launch, name: str, reason: str) -> str:
@@ -582,13 +635,14 @@ class Exchange:
             os.makedirs(pilot.pbs, exist_ok=True)
             write_whole(pilot.file("ended.json"), json.dumps(each["end"]))
             return {"answer": "settled"}
-        agents = [name for name in names_in(pilot.folder) if name.startswith("agent") and name.endswith(".json")]
-        for name in names_in(pilot.folder):
-            if name.startswith("heartbeat") and name.endswith(".json"):
-                beat = read_json(os.path.join(pilot.folder, name))
-                if beat is not None and beat.get("state") != "ended":
-                    beat.update(state="ended", busy=[], reason=str(each["end"].get("message", ""))[:500])
-                    write_whole(os.path.join(pilot.folder, name), json.dumps(beat))
+        # One that died before its first heartbeat would be thought alive by the recovery, which looks once.
+        agents = self.agents_of(pilot)
+        for suffix in agents:
+            path = os.path.join(pilot.folder, "heartbeat{}.json".format(suffix))
+            beat = read_json(path) or dict(NO_BEAT, pilot=pilot.name, agent=file_name(pilot.name) + suffix.replace("-", "@", 1))
+            if beat.get("state") != "ended":
+                beat.update(state="ended", busy=[], reason=str(each["end"].get("message", ""))[:500])
+                write_whole(path, json.dumps(beat))
         if agents:
             agent = os.path.join(launch.folder, "bin", "agent.py")
             done = call([sys.executable, "-I", agent, "recover", "--launch", launch.folder], 100)
@@ -596,6 +650,16 @@ class Exchange:
                 return {"answer": "failed", "stderr": done["stderr"]}
         write_whole(pilot.file("ended.json"), json.dumps(each["end"]))
         return {"answer": "settled"}
+
+    def agents_of(self, pilot: Pilot) -> List[str]:
+        """Suffixes of the files of a pilot's agents: empty, or `-<node>`. One that was killed early has left no more than a claim."""
+        matches = [re.match(r"^(?:agent|heartbeat)(-.+)?\.json$", name) for name in names_in(pilot.folder)]
+        found = {match.group(1) or "" for match in matches if match is not None}
+        for name in names_in(pilot.launch.spool("claimed")):
+            owner, _, node = name.partition("@")
+            if owner == file_name(pilot.name):
+                found.add("-" + node if node else "")
+        return sorted(found)
 
     def close(self, campaign: str) -> Json:
         """Takes a launch out of the look, once none of its jobs can live any more."""
@@ -752,6 +816,13 @@ class Exchange:
         return {"done": done, "broken": broken, "more": more}
 
 
+# Of an agent that never had one.
+NO_BEAT = {
+    "version": 1, "host": "", "pid": 0, "beat": 0, "state": "running", "slots": 0, "busy": [], "allocated_slot_seconds": 0,
+    "busy_slot_seconds": 0, "finished": 0,
+}  # type: Json
+
+
 def name_in_json(answers: List[Json], job: str) -> Optional[str]:
     """The name of a job in the answer that shows it. Read by its pattern: what some releases print is no JSON."""
     for each in answers:
@@ -848,14 +919,20 @@ def replace_broken(launch: Launch, name: str, problem: str) -> Optional[Json]:
 def lost_record(launch: Launch, name: str, kind: str, message: str) -> Json:
     """A done record of an attempt that left none of its own."""
     trial, attempt = name.rsplit(".", 1)
-    settings = read_json(os.path.join(launch.folder, "launch.json")) or {}
-    job = str(settings.get("job_pattern") or "{job_id}").replace("{job_id}", trial).replace("{trial}", trial)
     return {
         "version": 1, "campaign": launch.campaign, "trial": trial, "attempt": int(attempt), "status": "failed", "exit_code": None,
         "signal": None, "error": {"class": kind, "message": message[:500]}, "values": None, "metrics": {}, "curve": [], "step": None,
         "started_at": 0, "ended_at": 0, "run_seconds": 0, "pilot": "", "host": "", "slot": 0, "resumed_from": None, "has_checkpoint": False,
-        "directory": "trials/{}/attempt-{}".format(job, attempt), "files": [],
+        "directory": attempt_folder(launch, name), "files": [],
     }
+
+
+def attempt_folder(launch: Launch, name: str) -> str:
+    """Relative to the launch folder."""
+    trial, attempt = name.rsplit(".", 1)
+    settings = read_json(os.path.join(launch.folder, "launch.json")) or {}
+    job = str(settings.get("job_pattern") or "{job_id}").replace("{job_id}", trial).replace("{trial}", trial)
+    return "trials/{}/attempt-{}".format(job, attempt)
 
 
 def parse_record(text: str, name: str) -> Tuple[Optional[Json], str]:

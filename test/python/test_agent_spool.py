@@ -4,9 +4,9 @@ import ast
 import importlib.util
 import json
 import os
-import subprocess
 import pathlib
 import signal
+import subprocess
 import sys
 import time
 
