@@ -10,6 +10,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 AGENT = ROOT / "remote" / "agent.py"
+DYING = pathlib.Path(__file__).with_name("dying.py")
 FAST = ["--poll", "0.02", "--heartbeat", "0.2"]
 
 # Appends its name to the outside record of starts in one write, then its result.
@@ -117,9 +118,10 @@ class Spool:
         except FileNotFoundError:
             return {"busy": [], "state": "none"}
 
-    def agent(self, *words, pilot="p1", slots=2, env=None):
-        """Starts an agent in the background."""
-        command = [sys.executable, str(AGENT), "run", "--launch", str(self.folder), "--pilot", pilot, "--slots", str(slots), *FAST, *words]
+    def agent(self, *words, pilot="p1", slots=2, env=None, die_after=0):
+        """Starts an agent in the background, if wanted one that dies after so many changes of the disk."""
+        dying = [str(DYING), str(die_after)] if die_after else []
+        command = [sys.executable, *dying, str(AGENT), "run", "--launch", str(self.folder), "--pilot", pilot, "--slots", str(slots), *FAST, *words]
         process = subprocess.Popen(command, env=dict(os.environ, **(env or {})))
         self.processes.append(process)
         return process

@@ -178,28 +178,70 @@ def test_a_signal_that_ends_a_training_without_its_agent_is_its_own_fault_only_w
     assert launch.run(pilot="p2")["trial-0001.1"]["error"]["class"] == kind
 
 
+# Obeys its stop file with half a result; `$1`: seconds, `$2`: its value, `$3`: how it ends.
+SHIFTY = (
+    'printf "%s\\n" "$HOLDFAST_TRIAL.$HOLDFAST_ATTEMPT" >> "$STARTS"; left=$1; while [ "$left" -gt 0 ]; do left=$((left - 1)); sleep 0.05; '
+    'if [ -e "$HOLDFAST_STOP_FILE" ]; then echo "{\\"y\\": -1, \\"status\\": \\"stopped\\"}" > "$HOLDFAST_OUT/results.json"; exit 0; fi; done; '
+    'echo "{\\"y\\": $2}" > "$HOLDFAST_OUT/results.json"; exit "$3"'
+)
+RECOVERY_FAILPOINTS = ["after-takeover", "after-leftovers", "after-give-back", "after-ending", "after-stop-file"]
+
+
+def random_end(chance):
+    """An agent's way to die: at a point of its code, after a change of the disk, or at a moment."""
+    point = "{}:{}".format(chance.choice(FAILPOINTS + 2 * RECOVERY_FAILPOINTS), chance.randint(1, 3))
+    return chance.choice([{"env": {"HOLDFAST_FAILPOINT": point}}, {"die_after": chance.randint(8, 90)}, {}])
+
+
 def test_killing_agents_at_random_moments_never_doubles_a_start_and_loses_no_end(spool):
     seed = int(os.environ.get("HOLDFAST_SEED") or random.randrange(1 << 30))
     print("HOLDFAST_SEED={}".format(seed))
     chance = random.Random(seed)
-    launch = spool(named(None))
+    launch = spool(["/bin/sh", "-c", SHIFTY, "training", "{steps}", "{x}", "{code_of_end}"], limits={"grace_seconds": 0.3})
     trials = 40
     names = ["trial-%04d.1" % trial for trial in range(1, trials + 1)]
+    codes = {}
     for trial in range(1, trials + 1):
-        launch.offer(trial, params={"x": trial / 100, "seconds": round(chance.random() * 0.2, 3)})
-    for number in range(1, 16):
-        agent = launch.agent(pilot="p{}".format(number), slots=4)
-        time.sleep(chance.random() * 0.6)
-        agent.kill()
-        agent.wait()
+        codes[names[trial - 1]] = chance.choice([0, 0, 0, 7])
+        launch.offer(trial, params={"x": trial / 100, "steps": chance.choice([0, 1, 2, 4, 4000]), "code_of_end": codes[names[trial - 1]]})
+    asked = set()
+    for number in range(1, 21):
+        # Now and then under the name of one that is dead, now and then two at once.
+        first, second = ("p{}".format(chance.choice([number, chance.randint(1, number)])), "q{}".format(number))
+        agents = [launch.agent(pilot=pilot, slots=4, **random_end(chance)) for pilot in [first, second][: chance.choice([1, 1, 2])]]
+        until = time.monotonic() + chance.random() * 1.2
+        launch.path("spool/stop").mkdir(exist_ok=True)
+        while time.monotonic() < until:
+            time.sleep(chance.random() * 0.2)
+            name = chance.choice(names)
+            what = chance.choice(["stop", "offer", "pilot", "nothing", "nothing"])
+            if what == "stop":
+                asked.add(name)
+                launch.path("spool/stop", name).write_text("because\n")
+            elif what == "offer":
+                launch.offer(int(name[6:10]), params={"x": int(name[6:10]) / 100, "steps": 1, "code_of_end": codes[name]})
+            elif what == "pilot":
+                launch.path("spool/stop", "pilot-" + first).write_text("because\n")
+        for agent in agents:
+            agent.kill()
+            agent.wait()
+    for pilot in launch.path("spool/stop").glob("pilot-*"):
+        pilot.unlink()
+    for name in names:
+        asked.add(name)
+        launch.path("spool/stop", name).write_text("because\n")
     records = launch.run(pilot="last", slots=4)
     check_each_has_one_end(launch, names)
     for name, record in records.items():
-        if record["status"] == "completed":
+        status, kind = record["status"], (record["error"] or {}).get("class")
+        if status == "completed":
             assert record["values"] == [int(name[6:10]) / 100]
             assert name in launch.starts()
+            assert codes[name] == 0
+        elif kind == "exit_code":
+            assert record["exit_code"] == codes[name] == 7
         else:
-            assert record["error"]["class"] == "lost"
+            assert (status, kind) in {("failed", "lost"), ("stopped", "cancelled"), ("returned", "returned")}
 
 
 def test_two_agents_share_the_work_and_run_nothing_twice(spool):

@@ -4,7 +4,6 @@ import hashlib
 import importlib.util
 import json
 import os
-import pathlib
 import shutil
 import signal
 import subprocess
@@ -12,9 +11,8 @@ import sys
 
 import pytest
 
-from spool_folder import ROOT
+from spool_folder import DYING, ROOT
 
-DYING = pathlib.Path(__file__).with_name("dying.py")
 OWNER = {"namespace": "default", "workflow_id": "c", "epoch": 1}
 
 
