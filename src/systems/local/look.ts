@@ -110,13 +110,14 @@ async function seePilot(launch: RegisteredLaunch, pilot: string): Promise<{ seen
   }
   // Read again: the end may have been written between the two looks at it.
   const [last = agent] = await readPilot(folder);
+  // One that was told twice to go may have left claims, too.
+  await recoverClaims(launch);
   if (last.heartbeat?.state === 'ended') {
     return {
       seen: { ...counts(pilot, last), state: 'ended', end: { kind: 'normal', message: last.heartbeat.reason ?? 'nothing was left to do' } },
       busy: [],
     };
   }
-  await recoverClaims(launch);
   const message = `The agent (process ${last.identity.pid}) died without a word; see ${path.relative(launch.directory, folder)}/agent.log.`;
   return { seen: { ...counts(pilot, last), state: 'ended', end: { kind: 'lost', message } }, busy: [] };
 }

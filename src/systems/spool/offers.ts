@@ -34,8 +34,9 @@ export async function withdrawOrStop(
   for (let round = 0; round < 3; round += 1) {
     if (await restoreEnd(launchDirectory, name)) return 'done';
     if (await renameDurablyIfThere(queueFile(launchDirectory, 'ready', name), queueFile(launchDirectory, 'withdrawn', name))) {
-      if (!(await wasStarted(launchDirectory, trial, attempt))) return 'withdrawn';
-      return requestStop(launchDirectory, name, reason);
+      // It may have been offered twice: then what an agent has of it must be asked.
+      if (await isTaken(launchDirectory, trial, attempt)) return requestStop(launchDirectory, name, reason);
+      return 'withdrawn';
     }
     if (await isClaimed(launchDirectory, name)) return requestStop(launchDirectory, name, reason);
     if (await isThere(queueFile(launchDirectory, 'withdrawn', name))) {
@@ -86,6 +87,10 @@ export async function claimFolders(launchDirectory: string): Promise<string[]> {
     if (isMissing(error)) return [];
     throw error;
   }
+}
+
+async function isTaken(launchDirectory: string, trial: string, attempt: number): Promise<boolean> {
+  return (await isClaimed(launchDirectory, `${trial}.${attempt}`)) || (await wasStarted(launchDirectory, trial, attempt));
 }
 
 async function wasStarted(launchDirectory: string, trial: string, attempt: number): Promise<boolean> {

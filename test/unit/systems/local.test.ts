@@ -94,6 +94,24 @@ describe('the local system', () => {
     expect(starts()).toEqual(['trial-0001.1']);
   });
 
+  test('claims that an agent leaves when it ends are settled with its end', async () => {
+    const { directory } = await driver.prepareLaunch(launchPlan('results', 'c', SHELL_TRAINING(startsFile)), silent);
+    const pilot = { pilot: 'c.p1', campaign: 'c' };
+    await driver.startPilot(pilot);
+    await lookUntil(driver, [pilot], (_all, last) => last.pilots.some(({ state }) => state === 'running'));
+    for (const pid of await livingAgents('c')) process.kill(pid, 'SIGTERM');
+    while ((await livingAgents('c')).length > 0) await sleep(20);
+    // As it does when the disk was full and it was told a second time to go: the record stayed in its memory.
+    const attempt = path.join(directory, 'trials', 'trial-0001', 'attempt-1');
+    mkdirSync(attempt, { recursive: true });
+    writeFileSync(path.join(attempt, 'started'), JSON.stringify({ agent: 'c.p1', at: 1 }));
+    mkdirSync(path.join(directory, 'spool', 'claimed', 'c.p1'), { recursive: true });
+    writeFileSync(path.join(directory, 'spool', 'claimed', 'c.p1', 'trial-0001.1.json'), JSON.stringify(offerOf('c', 1)));
+    const { ended, last } = await lookUntil(driver, [pilot], (all) => all.length === 1);
+    expect(ended[0]).toMatchObject({ trial: 'trial-0001', status: 'failed', error: { class: 'lost' } });
+    expect(last.pilots[0]).toMatchObject({ state: 'ended', end: { kind: 'normal' } });
+  });
+
   test('a withdrawn offer never starts; a running attempt is asked to stop', async () => {
     await driver.prepareLaunch(launchPlan('results', 'c', SHELL_TRAINING(startsFile, 1000)), silent);
     const pilot = { pilot: 'c.p1', campaign: 'c' };

@@ -149,11 +149,23 @@ test('offers, withdrawals, claims, starts, ends and deaths in any order: at most
 
 // The real agent.
 
+/** Where the agent that follows kills itself, should it come there before it is killed: at a point of its claims, its ends or its recovery. */
+const wayToDie = fc.option(
+  fc.record({
+    point: fc.constantFrom(
+      ...['after-claim', 'before-started', 'after-started', 'after-spawn', 'before-done', 'after-done', 'before-unclaim'],
+      ...['after-takeover', 'after-leftovers', 'after-give-back', 'after-ending', 'after-stop-file'],
+    ),
+    passage: fc.integer({ min: 1, max: 2 }),
+  }),
+  { nil: undefined },
+);
+
 test('the real agent, killed and started anew while offers come and are withdrawn: at most one start, exactly one end', async () => {
   const trial = fc.integer({ min: 1, max: TRIALS });
   const command = fc.oneof(
     { weight: 5, arbitrary: fc.record({ kind: fc.constantFrom('offer' as const, 'offer' as const, 'withdraw' as const), trial }) },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant('kill' as const) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('kill' as const), next: wayToDie }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('wait' as const), milliseconds: fc.integer({ min: 0, max: 120 }) }) },
   );
   await fc.assert(
@@ -174,11 +186,11 @@ test('the real agent, killed and started anew while offers come and are withdraw
           if (each.kind === 'wait') await sleep(each.milliseconds);
           else if (each.kind === 'kill') {
             await killed(agents.at(-1));
-            agents.push(startAgent(launch, agents.length + 1));
+            agents.push(startAgent(launch, agents.length + 1, { dies: each.next }));
           } else await holdfastSide(story, each.kind, each.trial);
         }
         await killed(agents.at(-1));
-        const last = startAgent(launch, agents.length + 1, '0.1');
+        const last = startAgent(launch, agents.length + 1, { idleExit: '0.1' });
         agents.push(last);
         await once(last, 'exit');
         checkStoryOfRealAgent(story);
@@ -203,7 +215,12 @@ function checkStoryOfRealAgent(story: Story): void {
   }
 }
 
-function startAgent(launch: string, number: number, idleExit = '0'): ChildProcess {
+interface AgentChoices {
+  readonly idleExit?: string;
+  readonly dies?: { readonly point: string; readonly passage: number } | undefined;
+}
+
+function startAgent(launch: string, number: number, { idleExit = '0', dies }: AgentChoices = {}): ChildProcess {
   const words = [
     'run',
     '--launch',
@@ -219,7 +236,8 @@ function startAgent(launch: string, number: number, idleExit = '0'): ChildProces
     '--idle-exit',
     idleExit,
   ];
-  return spawn(defaultPython(), [path.join(packageRoot(), 'remote', 'agent.py'), ...words], { stdio: 'ignore' });
+  const env = dies === undefined ? process.env : { ...process.env, HOLDFAST_FAILPOINT: `${dies.point}:${dies.passage}` };
+  return spawn(defaultPython(), [path.join(packageRoot(), 'remote', 'agent.py'), ...words], { stdio: 'ignore', env });
 }
 
 async function killed(agent: ChildProcess | undefined): Promise<void> {

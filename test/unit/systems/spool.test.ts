@@ -110,6 +110,14 @@ describe('offers', () => {
     await placeOffer(launch, offerOf('c', 1));
     expect(await withdrawOrStop(launch, 'trial-0001', 1, 'why')).toBe('stopping');
   });
+
+  test('a second offer that is withdrawn is no withdrawal of what an agent has claimed', async () => {
+    await placeOffer(launch, offerOf('c', 1));
+    mkdirSync(inSpool('claimed', 'p1'));
+    writeFileSync(inSpool('claimed', 'p1', 'trial-0001.1.json'), readFileSync(inSpool('ready', 'trial-0001.1.json')));
+    expect(await withdrawOrStop(launch, 'trial-0001', 1, 'why')).toBe('stopping');
+    expect([queue('ready'), queue('stop')]).toEqual([[], ['trial-0001.1']]);
+  });
 });
 
 describe('ends', () => {
