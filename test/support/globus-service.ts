@@ -10,7 +10,7 @@ export type Fault =
   /** It happens, and the answer is lost. */
   | { readonly kind: 'dropAfter' }
   /** Refused with this status, nothing has happened. */
-  | { readonly kind: 'status'; readonly status: number; readonly retryAfter?: string; readonly body?: string }
+  | { readonly kind: 'status'; readonly status: number; readonly retryAfter?: string; readonly date?: string; readonly body?: string }
   /** It happens, and the answer is this status. */
   | { readonly kind: 'statusAfter'; readonly status: number }
   /** It happens, and half of the answer arrives. */
@@ -127,6 +127,7 @@ export class GlobusStandIn {
     if (fault?.kind === 'dropBefore') return void request.socket.destroy();
     if (fault?.kind === 'status') {
       if (fault.retryAfter !== undefined) response.setHeader('retry-after', fault.retryAfter);
+      if (fault.date !== undefined) response.setHeader('date', fault.date);
       const body = fault.body ?? JSON.stringify(refuse(fault.status, 'INJECTED', 'injected').body);
       exchange.status = fault.status;
       response.writeHead(fault.status, { 'content-type': 'application/json' }).end(body);

@@ -1,7 +1,7 @@
 import { DriverError } from '../driver.ts';
 import type { Environment, GlobusEnvironment } from './environment.ts';
 import { COMPUTE_RESOURCE_SERVER, clientCredentials, NATIVE_CLIENT_ID, refresh } from './oauth.ts';
-import { openTokenStore, type TokenRecord, type TokenStore, withLock } from './token-store.ts';
+import { isUnwritable, openTokenStore, type TokenRecord, type TokenStore, withLock } from './token-store.ts';
 import type { Authorizer } from './transport.ts';
 
 /** The guide's three names. `client_credentials` is the same grant as `confidential_client`. */
@@ -53,30 +53,29 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   let running: Promise<TokenRecord> | undefined;
   let dead: { readonly token: string; readonly error: DriverError } | undefined;
 
-  async function obtain(rejected: string | undefined, signal?: AbortSignal): Promise<TokenRecord> {
+  async function obtain(rejected: string | undefined): Promise<TokenRecord> {
     const login = resolveLogin(options.method, environment, options.env);
     const store = options.store ?? (await openTokenStore(environment));
     const stored = await store.read(login.namespace, COMPUTE_RESOURCE_SERVER);
     if (usable(stored, rejected)) return stored;
-    return withLock(
-      store.path,
-      async () => {
-        const again = await store.read(login.namespace, COMPUTE_RESOURCE_SERVER);
-        if (usable(again, rejected)) return again;
-        const records =
-          login.secret === undefined ? await refreshed(again, login) : await clientCredentials(environment, login.clientId, login.secret);
-        await store.write(login.namespace, records);
-        const record = records.find((candidate) => candidate.resource_server === COMPUTE_RESOURCE_SERVER);
-        if (!record)
-          throw new DriverError(
-            'needs_login',
-            'HF-GLOBUS-SCOPE',
-            'Globus login does not include Globus Compute. Run `holdfast login globus`.',
-          );
-        return record;
-      },
-      signal,
-    );
+    return withLock(store.path, async () => {
+      const again = await store.read(login.namespace, COMPUTE_RESOURCE_SERVER);
+      if (usable(again, rejected)) return again;
+      const records =
+        login.secret === undefined ? await refreshed(again, login) : await clientCredentials(environment, login.clientId, login.secret);
+      // Where nothing can be written (a full or read-only home) the token serves this process; the next one renews for itself.
+      await store.write(login.namespace, records).catch((error: unknown) => {
+        if (!isUnwritable(error)) throw error;
+      });
+      const record = records.find((candidate) => candidate.resource_server === COMPUTE_RESOURCE_SERVER);
+      if (!record)
+        throw new DriverError(
+          'needs_login',
+          'HF-GLOBUS-SCOPE',
+          'Globus login does not include Globus Compute. Run `holdfast login globus`.',
+        );
+      return record;
+    });
   }
 
   async function refreshed(record: TokenRecord | undefined, login: Login): Promise<TokenRecord[]> {
@@ -105,10 +104,11 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
 
   async function get(rejected: string | undefined, signal?: AbortSignal): Promise<string> {
     if (usable(cached, rejected)) return cached.access_token;
-    running ??= obtain(rejected, signal).finally(() => {
+    // Of all who wait for it nobody's end ends it for the others.
+    running ??= obtain(rejected).finally(() => {
       running = undefined;
     });
-    cached = await running;
+    cached = await unlessAborted(running, signal);
     return cached.access_token;
   }
 
@@ -116,6 +116,21 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     token: (signal) => get(undefined, signal),
     renew: (rejected, signal) => get(rejected, signal),
   };
+}
+
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  signal.throwIfAborted();
+  let stop = () => undefined as unknown;
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
 }
 
 function usable(record: TokenRecord | undefined, rejected: string | undefined): record is TokenRecord {

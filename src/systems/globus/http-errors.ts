@@ -110,10 +110,10 @@ export function httpError(
     code: 'HF-GLOBUS-SERVICE',
     next: 'It is asked again.',
   };
-  // A 403 that is not the service's JSON comes from a proxy or a web firewall in between: the campaign waits, it does not give up (R31).
+  // A refusal that is not the service's JSON comes from a proxy, a portal or a web firewall in between: the campaign waits, it does not give up (R31).
   const foreign: Partial<StatusRow> =
-    status === 403 && document === undefined
-      ? { class: 'transport', code: 'HF-GLOBUS-BLOCKED', next: 'A proxy or firewall refused it; it is asked again.' }
+    byStatus.class === 'refused' && status !== 413 && document === undefined
+      ? { class: 'transport', code: 'HF-GLOBUS-BLOCKED', next: 'A proxy or firewall answered instead of the service; it is asked again.' }
       : {};
   const renewed: Partial<StatusRow> = stepUp
     ? { class: 'needs_login', code: 'HF-GLOBUS-STEP-UP', next: 'The session needs a fresh login: run `holdfast login globus`.' }

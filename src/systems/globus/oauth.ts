@@ -111,6 +111,13 @@ async function requestTokens(
   if (status === 429 || status >= 500 || (status >= 300 && status < 400)) {
     throw new DriverError('transport', 'HF-GLOBUS-AUTH-UNREACHABLE', `Globus Auth answered HTTP ${status}. It is tried again.`);
   }
+  // Globus Auth refuses in JSON; a page is a proxy's, a portal's or a firewall's, and a login that still stands must not be given up for it.
+  if (status !== 200 && status !== 401 && !isObject(text))
+    throw new DriverError(
+      'transport',
+      'HF-GLOBUS-AUTH-UNREACHABLE',
+      `something else than Globus Auth answered with HTTP ${status} (a proxy or firewall?). It is tried again.`,
+    );
   if (status !== 200) throw refusal(status, text, form.grant_type ?? '');
   let answer: z.infer<typeof tokenAnswer>;
   try {
@@ -145,6 +152,15 @@ const REFUSALS: Readonly<Record<string, readonly [code: string, text: string]>> 
     'client id or secret is refused. Check GLOBUS_COMPUTE_CLIENT_ID and GLOBUS_COMPUTE_CLIENT_SECRET.',
   ],
 };
+
+function isObject(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null;
+  } catch {
+    return false;
+  }
+}
 
 function refusal(status: number, text: string, grant: string): DriverError {
   const [code, say] = REFUSALS[grant] ?? ['HF-GLOBUS-LOGIN-EXPIRED', 'login was refused. Run `holdfast login globus`.'];

@@ -49,6 +49,7 @@ export interface ServiceRequest {
 export interface ServiceAnswer {
   readonly status: number;
   readonly headers: { get(name: string): string | null };
+  readonly body: AsyncIterable<Uint8Array> | null;
   text(): Promise<string>;
 }
 

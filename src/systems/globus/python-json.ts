@@ -21,7 +21,6 @@ const LITERALS: readonly (readonly [text: string, value: PythonJson])[] = [
   ['-Infinity', Number.NEGATIVE_INFINITY],
 ];
 const NUMBER = /-?(?:0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?/y;
-const STRING = /"(?:[^"\\]|\\.)*"/sy;
 const SPACE = /[ \t\n\r]*/y;
 /** Deeper nesting than this is refused instead of exhausting the stack; Python's own limit is about 1,000. */
 const MAX_DEPTH = 2_000;
@@ -86,16 +85,27 @@ function readNumber(reader: Reader): PythonJson {
 }
 
 function readString(reader: Reader): string {
-  STRING.lastIndex = reader.at;
-  const match = STRING.exec(reader.text);
-  if (!match) throw new PythonJsonError('has a string without an end', reader.at);
+  const end = endOfString(reader.text, reader.at);
+  if (end === undefined) throw new PythonJsonError('has a string without an end', reader.at);
   try {
-    const value: unknown = JSON.parse(match[0]);
-    reader.at = STRING.lastIndex;
+    const value: unknown = JSON.parse(reader.text.slice(reader.at, end));
+    reader.at = end;
     return value as string;
   } catch {
     throw new PythonJsonError('has a broken string', reader.at);
   }
+}
+
+/** Behind the closing quote. No regular expression: its stack overflows in a string of some megabytes, as pieces of files are. */
+function endOfString(text: string, from: number): number | undefined {
+  let quote = text.indexOf('"', from + 1);
+  while (quote !== -1) {
+    let backslashes = 0;
+    while (text[quote - 1 - backslashes] === '\\') backslashes++;
+    if (backslashes % 2 === 0) return quote + 1;
+    quote = text.indexOf('"', quote + 1);
+  }
+  return undefined;
 }
 
 function readArray(reader: Reader): PythonJson[] {

@@ -26,6 +26,11 @@ export class RequestBudget {
     this.#pausedUntil = Math.max(this.#pausedUntil, this.#now() + seconds * 1000);
   }
 
+  /** Seconds that are left of a pause; 0 when there is none. */
+  pauseSeconds(): number {
+    return Math.max(0, this.#pausedUntil - this.#now()) / 1000;
+  }
+
   async #wait(signal?: AbortSignal): Promise<void> {
     for (;;) {
       signal?.throwIfAborted();

@@ -119,15 +119,26 @@ function safeJson(text: string): unknown {
 /** A lock older than this was left by a process that died. */
 const STALE_LOCK_MS = 60_000;
 
-/** Runs `work` while holding `<path>.lock`, so that of many processes one refreshes the token (R12). Throws DriverError transport after 90 s. */
+/** Errors of a place where nothing can be written: a read-only mount, a full disk, somebody else's folder. */
+const UNWRITABLE = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT', 'ENOTSUP']);
+
+export function isUnwritable(error: unknown): boolean {
+  return UNWRITABLE.has((error as NodeJS.ErrnoException | null)?.code ?? '');
+}
+
+/**
+ * Runs `work` while holding `<path>.lock`, so that of many processes one refreshes the token (R12); without a lock where none can be written. Throws
+ * DriverError transport after 90 s.
+ */
 export async function withLock<T>(path: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   const lock = `${path}.lock`;
-  await makeFolder(dirname(path), 0o700);
   for (let waited = 0; ; waited += 100) {
     try {
+      await makeFolder(dirname(path), 0o700);
       await (await open(lock, 'wx', 0o600)).close();
       break;
     } catch (error) {
+      if (isUnwritable(error)) return work();
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
     const age = await stat(lock).then(

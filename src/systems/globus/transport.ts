@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { DriverError } from '../driver.ts';
 import { userAgent } from './environment.ts';
 import { AmbiguousAnswerError, GlobusHttpError, httpError } from './http-errors.ts';
-import { fetchThrough, proxyRefusal } from './proxy.ts';
+import { fetchThrough, proxyRefusal, type ServiceAnswer } from './proxy.ts';
 import { type RequestBudget, sleep } from './request-budget.ts';
 
 /** Gives access tokens. Never prompts; throws DriverError needs_login where a person must act. */
@@ -43,6 +43,11 @@ export interface Call<T> {
 /** 10 MB per request (functions and arguments of a submission together): checked before anything is sent. */
 export const MAX_BODY_BYTES = 10_000_000;
 
+/** A service that asks for a longer pause is not waited for within a call: the caller says so and asks again later (activities back off by themselves). */
+const LONGEST_PAUSE_SECONDS = 60;
+/** An answer has 128 results at most, each with an end and its small files; more would only fill the worker's memory. */
+const MAX_ANSWER_BYTES = 128 * 1024 * 1024;
+
 /** One call to the service: budget, token, TLS, time limit, and the retries that are safe for it. Throws DriverError kinds. */
 export async function request<T>(options: TransportOptions, call: Call<T>): Promise<T> {
   const body = call.body === undefined ? undefined : JSON.stringify(call.body);
@@ -78,28 +83,35 @@ export async function request<T>(options: TransportOptions, call: Call<T>): Prom
 
 /** Milliseconds to wait before the next try; undefined: no further try. */
 function retryWait(options: TransportOptions, call: Call<unknown>, error: unknown, attempt: number): number | undefined {
-  if (!(error instanceof DriverError) || error.class !== 'transport') return undefined;
+  if (!(error instanceof DriverError) || error.class !== 'transport' || error.code === 'HF-GLOBUS-PAUSE') return undefined;
   const pause = Math.min((options.backoffMs ?? 500) * 2 ** (attempt - 1), 10_000);
   const jittered = pause * (0.75 + Math.random() / 2);
   if (error instanceof GlobusHttpError) {
-    if (error.status === 429) {
-      const seconds = error.retryAfterSeconds ?? jittered / 1000;
-      options.budget.pause(seconds);
-      return Math.max(seconds * 1000, jittered);
-    }
-    if (!call.repeatable) return undefined;
-    return Math.max((error.retryAfterSeconds ?? 0) * 1000, jittered);
+    const asked = error.retryAfterSeconds ?? 0;
+    if (error.status === 429) options.budget.pause(Math.max(asked, jittered / 1000));
+    else if (!call.repeatable) return undefined;
+    else if (asked > 0) options.budget.pause(asked);
+    return asked > LONGEST_PAUSE_SECONDS ? undefined : Math.max(asked * 1000, jittered);
   }
   return call.repeatable || UNSENT.has(error.code) ? jittered : undefined;
 }
 
 async function once<T>(options: TransportOptions, call: Call<T>, what: string, body: string | undefined, token: string): Promise<T> {
+  const pause = options.budget.pauseSeconds();
+  if (pause > LONGEST_PAUSE_SECONDS) {
+    throw new DriverError(
+      'transport',
+      'HF-GLOBUS-PAUSE',
+      `${what} was not sent: the service has asked to be left alone for another ${Math.ceil(pause)} s. It is asked again then.`,
+    );
+  }
   await options.budget.acquire(call.signal);
   options.onRequest?.(call.method, call.path);
   const timeout = AbortSignal.timeout((call.timeoutSeconds ?? options.timeoutSeconds) * 1000);
   let status: number;
   let text: string;
   let retryAfter: string | null;
+  let askedAt = Date.now();
   try {
     const response = await fetchThrough(options.proxy, options.baseUrl + call.path, {
       method: call.method,
@@ -116,13 +128,15 @@ async function once<T>(options: TransportOptions, call: Call<T>, what: string, b
     });
     status = response.status;
     retryAfter = response.headers.get('retry-after');
-    text = await response.text();
+    // A date in Retry-After is one of the service's clock, not of ours.
+    askedAt = Date.parse(response.headers.get('date') ?? '') || askedAt;
+    text = await textOf(response);
   } catch (error) {
     call.signal?.throwIfAborted();
     throw networkError(error, what, options.proxy);
   }
   if (status < 200 || status > 299) {
-    const failure = httpError(status, text, retryAfter, what);
+    const failure = httpError(status, text, retryAfter, what, askedAt);
     // 5xx of a gateway does not say whether the service behind it acted.
     throw !call.repeatable && status !== 429 && failure.class === 'transport' ? new AmbiguousAnswerError(what, failure) : failure;
   }
@@ -134,6 +148,18 @@ async function once<T>(options: TransportOptions, call: Call<T>, what: string, b
     }
     throw new AmbiguousAnswerError(what, error);
   }
+}
+
+async function textOf({ body }: ServiceAnswer): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = '';
+  let size = 0;
+  for await (const chunk of body ?? []) {
+    size += chunk.byteLength;
+    if (size > MAX_ANSWER_BYTES) throw new Error(`it is longer than ${MAX_ANSWER_BYTES / 1024 / 1024} MiB`);
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
 }
 
 /** Codes of ours for a request that never went out: even a submission may be tried again. */

@@ -1,4 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -216,6 +218,8 @@ describe('a repeatable call', () => {
     { kind: 'status', status: 503, retryAfter: '0' },
     { kind: 'status', status: 502, body: '<html>Bad gateway</html>' },
     { kind: 'status', status: 403, body: '<html>Cloudflare</html>' },
+    { kind: 'status', status: 404, body: '<html>404 Not Found (nginx)</html>' },
+    { kind: 'status', status: 400, body: '<html>Bad request</html>' },
     { kind: 'status', status: 423 },
   ])('survives $kind $status', async (fault) => {
     once(fault);
@@ -235,6 +239,52 @@ describe('a repeatable call', () => {
     once({ kind: 'slow', milliseconds: 3_000 });
     expect((await hasty.endpointStatus(endpoint.id)).status).toBe('offline');
     expect(service.exchanges).toHaveLength(2);
+  });
+
+  it.each([
+    [429, String(3_600)],
+    [503, new Date(Date.now() + 3_600_000).toUTCString()],
+  ])('refused with %i and a pause of an hour ends at once, and nothing is sent until then', async (status, retryAfter) => {
+    once({ kind: 'status', status, retryAfter });
+    const before = performance.now();
+    await expect(client.endpointStatus(endpoint.id)).rejects.toMatchObject({ class: 'transport' });
+    const told = { class: 'transport', code: 'HF-GLOBUS-PAUSE', message: expect.stringMatching(/another 3[56]\d\d s/) };
+    await expect(client.endpointStatus(endpoint.id)).rejects.toMatchObject(told);
+    await expect(client.tasks(['0e0e0e0e-1111-4222-8333-444444444444'])).rejects.toMatchObject(told);
+    expect(performance.now() - before).toBeLessThan(3_000);
+    expect(service.exchanges).toHaveLength(1);
+  });
+
+  it('reads a date in Retry-After by the clock of the service that wrote it', async () => {
+    // A service whose clock is a day ahead asks for a second.
+    const there = Date.now() + 86_400_000;
+    once({ kind: 'status', status: 503, retryAfter: new Date(there + 1_000).toUTCString(), date: new Date(there).toUTCString() });
+    expect((await client.endpointStatus(endpoint.id)).status).toBe('offline');
+  });
+
+  it('is not answered for ever: more than 128 MiB are not kept', { timeout: 30_000 }, async () => {
+    const asked: string[] = [];
+    const flood = createServer((request, response) => {
+      asked.push(request.url ?? '');
+      const megabyte = Buffer.alloc(1024 * 1024, 120);
+      const more = () => {
+        while (!response.destroyed) if (!response.write(megabyte)) return void response.once('drain', more);
+      };
+      response.writeHead(200, { 'content-type': 'application/json' });
+      more();
+    });
+    await new Promise<void>((resolve) => flood.listen(0, '127.0.0.1', resolve));
+    const token = service.issue();
+    const bold = createGlobusClient({
+      baseUrl: `http://127.0.0.1:${(flood.address() as AddressInfo).port}`,
+      authorizer: { token: async () => token, renew: async () => token },
+      budget: new RequestBudget(10_000, 10),
+      timeoutSeconds: 20,
+      tries: 1,
+    });
+    await expect(bold.endpointStatus(endpoint.id)).rejects.toMatchObject({ class: 'transport', message: expect.stringMatching(/128 MiB/) });
+    flood.closeAllConnections();
+    flood.close();
   });
 
   it.each<[number, string, string]>([

@@ -216,6 +216,53 @@ describe('a worker', () => {
     await expect(worker.token()).resolves.toMatch(/^Ag/);
   });
 
+  it.each([
+    [403, '<html>Attention Required! | Cloudflare</html>'],
+    [404, '<html>404 (nginx)</html>'],
+    [400, ''],
+  ])('whose renewal a firewall or portal answers with %i is not parked: its login still stands', async (status, body) => {
+    service.tokenSeconds = 1;
+    await login();
+    service.tokenSeconds = 172_800;
+    const worker = authorizer();
+    service.fault = () => ({ kind: 'status', status, body });
+    await expect(worker.token()).rejects.toMatchObject({ class: 'transport', message: expect.stringContaining('firewall') });
+    service.fault = () => undefined;
+    await expect(worker.token()).resolves.toMatch(/^Ag/);
+  });
+
+  it('that gives up waiting for a renewal does not end it for the others', async () => {
+    service.tokenSeconds = 1;
+    await login();
+    service.tokenSeconds = 172_800;
+    const worker = authorizer();
+    service.fault = () => ({ kind: 'slow', milliseconds: 300 });
+    const look = new AbortController();
+    const first = worker.token(look.signal);
+    const second = worker.token();
+    look.abort(new Error('the look was left'));
+    await expect(first).rejects.toThrow('the look was left');
+    await expect(second).resolves.toMatch(/^Ag/);
+  });
+
+  it('whose home takes no file works with the token that it has renewed, and renews it once', async () => {
+    service.tokenSeconds = 1;
+    await login();
+    service.tokenSeconds = 172_800;
+    const there = await openTokenStore(globusEnvironment(env));
+    const full = async () => {
+      throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+    };
+    // Nothing can be made in /proc either: the lock.
+    const store = { path: '/proc/holdfast/tokens.json', read: there.read, write: full, remove: full };
+    const worker = createAuthorizer({ method: 'native_client', environment: globusEnvironment(env), env, store });
+    const before = tokenRequests().length;
+    const token = await worker.token();
+    expect(service.tokens.has(token)).toBe(true);
+    expect(await worker.token()).toBe(token);
+    expect(tokenRequests().length - before).toBe(1);
+  });
+
   it('takes another token after a 401 instead of the same one for ever', async () => {
     await login();
     const worker = authorizer();

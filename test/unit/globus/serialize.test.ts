@@ -138,6 +138,13 @@ describe('damaged bytes', () => {
     );
   });
 
+  it('strings as long as a result may be are read, escapes and NaN within them', () => {
+    // 10 MiB is the service's limit; with a NaN anywhere the text is none for JSON.parse.
+    const read = deserializeResult(`11\n["${'Q'.repeat(10_400_000)}", "${'\\\\\\"'.repeat(1_000)}", NaN, "\\\\"]`) as unknown[];
+    expect([(read[0] as string).length, (read[1] as string).length, ...read.slice(2)]).toEqual([10_400_000, 2_000, Number.NaN, '\\']);
+    expect(() => deserializeResult(`11\n["${'Q'.repeat(10_400_000)}, NaN]`)).toThrow(SerializationError);
+  });
+
   it('a key __proto__ stays a key', () => {
     const value = parsePythonJson('{"__proto__": 12345678901234567890}') as { [key: string]: PythonJson };
     expect(Object.hasOwn(value, '__proto__')).toBe(true);
