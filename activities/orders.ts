@@ -1,5 +1,12 @@
 import { Context } from '@temporalio/activity';
-import type { PilotRequest, PilotStart, SentOrders, SystemDescription, SystemOrder } from '../src/systems/driver.ts';
+import {
+  DriverError,
+  type PilotRequest,
+  type PilotStart,
+  type SentOrders,
+  type SystemDescription,
+  type SystemOrder,
+} from '../src/systems/driver.ts';
 import type { ActivityDeps } from './deps.ts';
 import { asActivityFailure, driverOf } from './failures.ts';
 import { withHeartbeat } from './heartbeat.ts';
@@ -25,8 +32,17 @@ export function createOrders(deps: ActivityDeps) {
 
     closeLaunch: (input: { readonly system: string; readonly campaign: string }): Promise<void> =>
       on(input.system, async (driver) => {
-        await rebuildForClose(driver, input.campaign, Context.current().client);
-        return driver.closeLaunch(input.campaign);
+        try {
+          await rebuildForClose(driver, input.campaign, Context.current().client);
+          await driver.closeLaunch(input.campaign);
+        } catch (error) {
+          // A campaign must not lose its report because its machine wants to hear no more of it.
+          if (!(error instanceof DriverError) || error.class !== 'refused') throw error;
+          deps.logger.warn(
+            { ...input, code: error.code },
+            `the system refused the end of a campaign, whose trials may still run there: ${error.message}`,
+          );
+        }
       }),
   };
 }

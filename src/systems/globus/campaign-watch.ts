@@ -5,6 +5,7 @@ import type { DriverTimes } from './options.ts';
 import { sendScout, takeInScout } from './scout-attempts.ts';
 import { sendStops, takeInStops } from './stop-files.ts';
 import { type SubmitContext, settleIntent } from './submit-trials.ts';
+import { endUnreachable } from './unreachable-attempts.ts';
 import { type AttemptSight, keepFiles, sight, takeInTasks } from './watch-trials.ts';
 import type { GlobusTask } from './wire.ts';
 
@@ -15,6 +16,8 @@ export interface CampaignWatch {
   /** A task that asks the endpoint's file system, and what it was asked for. */
   scout?: { readonly id: string; readonly names: readonly string[]; readonly withRestart: boolean };
   scoutedAt: number;
+  /** No worker was free to read files lately: until then (performance.now()) nobody waits for one again. */
+  filesWaitUntil?: number;
   /** A task that writes stop files, and for which attempts. */
   stopping?: { readonly id: string; readonly names: readonly string[] };
 }
@@ -68,7 +71,8 @@ export async function lookAtCampaign(look: CampaignLook): Promise<void> {
   await checkEndpoint(look);
   await takeInScout(look, tasks);
   takeInStops(look, tasks);
-  if (ids.size > 0) await look.context.save();
+  const isGivenUp = endUnreachable(look);
+  if (ids.size > 0 || isGivenUp) await look.context.save();
   await sendStops(look);
   await sendScout(look);
   await moveCollected(look);
@@ -86,8 +90,10 @@ async function statesOf({ target, asked, signal }: CampaignLook, ids: ReadonlySe
 }
 
 async function checkEndpoint({ facts, watch, target, times, signal }: CampaignLook): Promise<void> {
-  const pending = Object.values(facts.attempts).filter((attempt) => attempt.ended === undefined && attempt.tasks.length > 0).length;
-  if (pending === 0 || performance.now() - watch.health.checkedAt < times.health * 1000) return;
+  const open = Object.values(facts.attempts).filter((attempt) => attempt.ended === undefined);
+  // Also those that no task carries any more: they wait for the endpoint to come back.
+  if (open.length === 0 || performance.now() - watch.health.checkedAt < times.health * 1000) return;
+  const pending = open.filter((attempt) => attempt.tasks.length > 0).length;
   await checkHealth(target.client, facts.endpointId, watch.health, pending, signal);
 }
 

@@ -27,8 +27,8 @@ export async function closeLaunch(known: KnownCampaigns, facts: CampaignFacts, p
 }
 
 /**
- * Files that did not come with the end are fetched by tasks, which need a free worker. False when there was none for a while: a result must not wait
- * for its log files, which stay in the launch folder and are asked for again when the campaign closes.
+ * Files that did not come with the end are fetched by tasks, which need a free worker. False when there was none for a while, or the endpoint refused: a
+ * result must not wait for its log files, which stay in the launch folder and are asked for again when the campaign closes.
  */
 export async function fetchFiles(
   known: KnownCampaigns,
@@ -41,7 +41,7 @@ export async function fetchFiles(
     await collectFiles(known.targetOf(facts), facts.directory, record, localDirectory, { timeoutSeconds: times.fetch, pollSeconds });
     return true;
   } catch (error) {
-    if (error instanceof DriverError && error.code === 'HF-GLOBUS-TASK-PENDING') return false;
+    if (error instanceof DriverError && (error.code === 'HF-GLOBUS-TASK-PENDING' || error.class === 'refused')) return false;
     throw error;
   }
 }

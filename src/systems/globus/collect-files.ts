@@ -5,12 +5,13 @@ import { dirname, join } from 'node:path';
 import { inflateSync } from 'node:zlib';
 import type { DoneRecord } from '../../domain/spool.ts';
 import { makeFolder } from '../../make-folder.ts';
-import { DriverError } from '../driver.ts';
 import { fetchAnswer } from './answers.ts';
 import { type ControlOptions, control, type TaskTarget } from './control-tasks.ts';
 import { COLLECT_BYTES, COLLECT_LOG_BYTES } from './options.ts';
 import { localPath } from './watch-trials.ts';
 
+/** Times a file is fetched that does not come as its record says; damaged twice, it has changed over there. */
+const TRIES = 2;
 /** Bytes of one piece of a file; a task's result may have 10 MiB of text. */
 const PIECE_BYTES = 4_000_000;
 
@@ -28,7 +29,9 @@ export async function collectFiles(
   for (const file of record.files) {
     const path = localPath(localDirectory, record, file.path);
     if (path === undefined || file.size > largest(file.path) || (await isThere(path, file.size, file.sha256))) continue;
-    await fetchFile(target, directory, join(record.directory, file.path), file.size, file.sha256, path, options);
+    const remote = join(record.directory, file.path);
+    for (let tries = 1; tries <= TRIES; tries++)
+      if (await fetchFile(target, directory, remote, file.size, file.sha256, path, options)) break;
   }
 }
 
@@ -36,6 +39,7 @@ function largest(path: string): number {
   return /\.log(\.1)?$/.test(path) ? COLLECT_LOG_BYTES : COLLECT_BYTES;
 }
 
+/** False: what came is not what the record says. */
 async function fetchFile(
   target: TaskTarget,
   directory: string,
@@ -44,7 +48,7 @@ async function fetchFile(
   sha256: string,
   path: string,
   options: ControlOptions,
-): Promise<void> {
+): Promise<boolean> {
   const part = `${path}.part`;
   await makeFolder(dirname(path));
   // A part of an earlier call is whole up to its last piece.
@@ -63,7 +67,7 @@ async function fetchFile(
         options,
       );
       const piece = answer?.pieces[0];
-      if (piece === null || piece === undefined) return;
+      if (piece === null || piece === undefined) return true;
       await file.write(inflateSync(Buffer.from(piece, 'base64')), 0, null, offset);
     }
     await file.sync();
@@ -72,13 +76,10 @@ async function fetchFile(
   }
   if (!(await isThere(part, size, sha256))) {
     await rm(part, { force: true });
-    throw new DriverError(
-      'transport',
-      'HF-GLOBUS-FILE-DAMAGED',
-      `file ${remote} does not have the sha256 of its record. It is fetched again.`,
-    );
+    return false;
   }
   await rename(part, path);
+  return true;
 }
 
 async function isThere(path: string, size: number, sha256: string): Promise<boolean> {

@@ -13,6 +13,9 @@ import { createTaskShell } from './task-shell.ts';
 import { watchHealth } from './watch-health.ts';
 import { nameOf } from './watch-trials.ts';
 
+/** How long files are not waited for after one was waited for in vain. */
+const FILES_WAIT_MS = 10 * 60_000;
+
 /**
  * Trials as Globus Compute tasks: no ssh, no Python on this computer. The endpoint is the pilot; each offer is a task that runs the agent's
  * single-trial entry, whose claim on the endpoint's file system makes a second copy harmless. Submissions are written down before they are made, ends are
@@ -69,10 +72,18 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
         byCampaign.set(order.campaign, [...(byCampaign.get(order.campaign) ?? []), order]);
       }
       const answers = new Map<SystemOrder, SentOrders['answers'][number]>();
+      let refusal: DriverError | undefined;
       for (const [campaign, mine] of byCampaign) {
-        const part = await known.alone(campaign, () => takeOrders(known, campaign, mine));
-        for (const [order, answer] of part) answers.set(order, answer);
+        try {
+          const part = await known.alone(campaign, () => takeOrders(known, campaign, mine));
+          for (const [order, answer] of part) answers.set(order, answer);
+        } catch (error) {
+          // What one campaign's endpoint refuses is told after the others have had their turn.
+          if (!(error instanceof DriverError) || error.class !== 'refused') throw error;
+          refusal = error;
+        }
       }
+      if (refusal !== undefined) throw refusal;
       return { answers: orders.map((order) => answers.get(order) ?? 'unknown') };
     },
 
@@ -94,7 +105,14 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
       await known.ready();
       const facts = known.find(campaign);
       if (!facts || record.files.length === 0) return;
-      const isFetched = await fetchFiles(known, facts, record, localLaunchDirectory, patience);
+      // Asked for in vain before; it is asked for again when the campaign closes.
+      if (facts.unfetched.some((other) => nameOf(other) === nameOf(record))) return;
+      const watch = known.watchOf(campaign);
+      // Of many ends at once the first alone waits for a worker that is not free, or a look would take hours.
+      const isWaiting = performance.now() < (watch.filesWaitUntil ?? 0);
+      const seconds = isWaiting ? 0 : times.fetch;
+      const isFetched = await fetchFiles(known, facts, record, localLaunchDirectory, { ...patience, times: { ...times, fetch: seconds } });
+      if (!isFetched && !isWaiting) watch.filesWaitUntil = performance.now() + FILES_WAIT_MS;
       await known.alone(campaign, async () => {
         const others = facts.unfetched.filter((other) => nameOf(other) !== nameOf(record));
         if (isFetched && others.length === facts.unfetched.length) return;
@@ -140,7 +158,13 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
       const facts = known.find(campaign);
       if (!facts) return;
       await known.alone(campaign, async () => {
-        await closeLaunch(known, facts, patience);
+        try {
+          await closeLaunch(known, facts, patience);
+        } catch (error) {
+          // Of an endpoint that refuses there is nothing more to be had, now or later.
+          if (error instanceof DriverError && error.class === 'refused') await known.close(campaign);
+          throw error;
+        }
         await known.close(campaign);
       });
     },

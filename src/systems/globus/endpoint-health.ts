@@ -30,12 +30,7 @@ export async function checkHealth(
     if (!(error instanceof DriverError) || error.class !== 'refused') throw error;
     return error;
   });
-  if (status instanceof DriverError) {
-    health.checkedAt = performance.now();
-    health.isOnline = false;
-    health.refusal = status.message;
-    return;
-  }
+  if (status instanceof DriverError) return noteRefusal(health, status);
   delete health.refusal;
   const processes = await client.processes(endpointId, signal);
   health.checkedAt = performance.now();
@@ -52,6 +47,13 @@ export async function checkHealth(
     health.hasRestarted = true;
   if (health.emptyChecks >= 2) health.hasRestarted = true;
   if (processes.length > 0) health.processes = print;
+}
+
+/** The endpoint of one campaign refuses what is asked: it waits, and is asked again with the next check. */
+export function noteRefusal(health: EndpointHealth, refusal: DriverError): void {
+  health.checkedAt = performance.now();
+  health.isOnline = false;
+  health.refusal = refusal.message;
 }
 
 /** More processes than before is growth, not a restart. */

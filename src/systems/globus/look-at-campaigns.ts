@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { LookRequest, LookResult } from '../driver.ts';
+import { DriverError, type LookRequest, type LookResult } from '../driver.ts';
 import type { AuthMethod } from './authorizer.ts';
 import type { CampaignFacts } from './campaign-facts.ts';
 import { type AskedTasks, lookAtCampaign, taskIds, watchNotices } from './campaign-watch.ts';
 import type { GlobusConnection } from './connection.ts';
+import { noteRefusal } from './endpoint-health.ts';
 import type { KnownCampaigns } from './known-campaigns.ts';
 import { busySlots, nameOf, PILOT } from './watch-trials.ts';
 
@@ -22,7 +23,13 @@ export async function lookAtCampaigns(
   const notices: string[] = [];
   const asked = await askTogether(known, connection, signal);
   for (const facts of known.all()) {
-    await known.alone(facts.campaign, () => lookAtCampaign({ ...known.lookOf(facts, signal), ...asked.get(facts.authMethod) }));
+    await known
+      .alone(facts.campaign, () => lookAtCampaign({ ...known.lookOf(facts, signal), ...asked.get(facts.authMethod) }))
+      .catch((error: unknown) => {
+        // What one campaign's endpoint refuses must not end the look for the others.
+        if (!(error instanceof DriverError) || error.class !== 'refused') throw error;
+        noteRefusal(known.watchOf(facts.campaign).health, error);
+      });
     notices.push(...watchNotices(facts, known.watchOf(facts.campaign)));
   }
   notices.unshift(...(await told()));

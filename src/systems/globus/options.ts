@@ -63,6 +63,8 @@ export interface DriverTimes {
   readonly fetch: number;
   /** For a campaign's end to reach the endpoint. */
   readonly close: number;
+  /** For the end of an attempt that is to stop on an endpoint that is offline. */
+  readonly unreachable: number;
 }
 
 export const DEFAULT_TIMES: DriverTimes = {
@@ -76,6 +78,7 @@ export const DEFAULT_TIMES: DriverTimes = {
   control: 7_200,
   fetch: 120,
   close: 120,
+  unreachable: 1_800,
 };
 /** Bytes of an attempt's files that travel with its end (compressed, base64). */
 export const INLINE_BYTES = 60_000;

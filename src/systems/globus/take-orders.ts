@@ -1,7 +1,8 @@
-import { RECALL_REASON, type SentOrders, type SystemOrder } from '../driver.ts';
+import { DriverError, RECALL_REASON, type SentOrders, type SystemOrder } from '../driver.ts';
 import { type CampaignFacts, newAttempt } from './campaign-facts.ts';
 import type { CampaignWatch } from './campaign-watch.ts';
 import { submitControl } from './control-tasks.ts';
+import { noteRefusal } from './endpoint-health.ts';
 import type { KnownCampaigns } from './known-campaigns.ts';
 import { sendStops } from './stop-files.ts';
 import { submitAttempts } from './submit-trials.ts';
@@ -31,7 +32,11 @@ export async function takeOrders(
     }
   }
   await known.store.save(facts);
-  await sendStops(known.lookOf(facts));
+  // A stop that the endpoint refuses is tried again with each look; the attempt ends without it in the end.
+  await sendStops(known.lookOf(facts)).catch((error: unknown) => {
+    if (!(error instanceof DriverError) || error.class !== 'refused') throw error;
+    noteRefusal(watch.health, error);
+  });
   if (due.length > 0 || facts.intent !== undefined) await submitAttempts(known.submitContext(facts), due);
   for (const name of due) sight(watch.sights, name);
   return answers;

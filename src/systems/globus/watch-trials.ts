@@ -20,6 +20,8 @@ export interface AttemptSight {
   /** Last heartbeat number and when it changed (performance.now()). */
   beat?: { readonly value: number; readonly at: number };
   busy?: BusySlot;
+  /** It was asked to stop, and its endpoint cannot be reached (performance.now()). */
+  unreachableSince?: number;
   /** The file system must be asked: the service has lost it, or its agent may be dead. */
   isSuspect?: boolean;
 }

@@ -1,0 +1,179 @@
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { SystemOrder } from '../../src/systems/driver.ts';
+import { lookUntil, offer, RIG_TIMES, type Rig, startRig } from '../support/globus-rig.ts';
+import { HAS_GLOBUS_PYTHON } from '../support/globus-sdk-child.ts';
+
+const SECOND = '0e0e0e0e-1111-4222-8333-444444444444';
+
+const offers = (campaign: string, count: number, params: Parameters<typeof offer>[2] = { x: 0.5 }): SystemOrder[] =>
+  Array.from({ length: count }, (_, index) => ({ kind: 'offer', campaign, offer: offer(campaign, index + 1, params) }));
+const stops = (campaign: string, count: number): SystemOrder[] =>
+  offers(campaign, count).map((order) => {
+    const { trial, attempt } = (order as Extract<SystemOrder, { kind: 'offer' }>).offer;
+    return { kind: 'stop', campaign, trial, attempt, reason: 'cancelled' };
+  });
+
+describe.skipIf(!HAS_GLOBUS_PYTHON)('an endpoint that cannot be reached', () => {
+  let rig: Rig;
+  beforeAll(async () => {
+    rig = await startRig();
+  });
+  afterAll(() => rig?.end());
+  beforeEach(() => {
+    // The same machine under a second id, for a second campaign.
+    rig.service.endpoints.set(SECOND, rig.endpoint);
+    rig.endpoint.setOnline(true);
+  });
+
+  const onSecond = (campaign: string) => {
+    const plan = rig.plan(campaign);
+    const settings = { ...plan.spec.system.settings, endpointId: SECOND };
+    return { ...plan, spec: { ...plan.spec, system: { ...plan.spec.system, settings } } };
+  };
+
+  it('because it was deleted stands in the way of no other campaign, and its own can be cancelled and closed', async () => {
+    const { driver } = rig;
+    await driver.prepareLaunch(onSecond('orphan'), () => undefined);
+    await driver.prepareLaunch(rig.plan('lucky'), () => undefined);
+    await driver.send(offers('orphan', 2, { x: 0.5, seconds: 8 }));
+    await lookUntil(
+      () => driver,
+      (_, last) => last?.running.length === 1,
+    );
+    rig.service.endpoints.delete(SECOND);
+    const notices = new Set<string>();
+    const watched = {
+      onLook: (result: { notices: readonly string[] } | undefined) => result?.notices.forEach((line) => void notices.add(line)),
+    };
+
+    // A refused stop ends neither the exchange nor the looks.
+    expect(await driver.send([...stops('orphan', 2), ...offers('lucky', 3)])).toEqual({
+      answers: ['stopping', 'stopping', 'offered', 'offered', 'offered'],
+    });
+    const ended = await lookUntil(
+      () => driver,
+      (records) => records.length >= 5,
+      watched,
+    );
+    expect([...notices].join('\n')).toMatch(/orphan: .*could not be resolved.*The trials wait/);
+    const verdicts = ended.map(({ campaign, error, status }) => [campaign, error?.class ?? status]).sort();
+    expect(verdicts).toEqual([
+      ['lucky', 'completed'],
+      ['lucky', 'completed'],
+      ['lucky', 'completed'],
+      ['orphan', 'endpoint_offline'],
+      ['orphan', 'endpoint_offline'],
+    ]);
+    // The refusal is told, and the campaign is closed all the same: a second call finds nothing to do.
+    await expect(driver.closeLaunch('orphan')).rejects.toMatchObject({ class: 'refused', code: 'HF-GLOBUS-ENDPOINT-NOT-FOUND' });
+    await driver.closeLaunch('orphan');
+    expect(readdirSync(join(rig.folder, 'state', 'campaigns'))).toEqual(['lucky.json']);
+    await driver.closeLaunch('lucky');
+  });
+
+  it('refuses one campaign’s offers after the others have had their turn', async () => {
+    const { driver } = rig;
+    await driver.prepareLaunch(onSecond('refused'), () => undefined);
+    await driver.prepareLaunch(rig.plan('served'), () => undefined);
+    rig.service.endpoints.delete(SECOND);
+    await expect(driver.send([...offers('refused', 1), ...offers('served', 1)])).rejects.toMatchObject({ class: 'refused' });
+    const ended = await lookUntil(
+      () => driver,
+      (records) => records.length >= 1,
+    );
+    expect(ended.map(({ campaign, status }) => [campaign, status])).toEqual([['served', 'completed']]);
+    await driver.closeLaunch('served');
+    await driver.closeLaunch('refused').catch(() => undefined);
+  });
+
+  it('for a while is noticed to be back also when no task carries the attempt any more', async () => {
+    const { driver } = rig;
+    await driver.prepareLaunch(rig.plan('waiting'), () => undefined);
+    await driver.send(offers('waiting', 1, { x: 0.5, seconds: 3 }));
+    await lookUntil(
+      () => driver,
+      (_, last) => last?.running.length === 1,
+    );
+    // The worker dies, and the endpoint goes offline before anybody asks it what became of the attempt.
+    rig.endpoint.setOnline(false);
+    await lookUntil(
+      () => driver,
+      (_, last) => last?.notices.some((line) => line.includes('is offline')) === true,
+    );
+    for (const task of rig.endpoint.running) rig.endpoint.killWorker(task);
+    await rig.endpoint.idle();
+    await lookUntil(
+      () => driver,
+      (_, last) => last?.notices.some((line) => line.includes('looked up')) === true,
+    );
+    rig.endpoint.setOnline(true);
+    const [record] = await lookUntil(
+      () => driver,
+      (records) => records.length >= 1,
+      { seconds: 40 },
+    );
+    expect(record?.values).toEqual([0.5]);
+    await driver.closeLaunch('waiting');
+  });
+
+  it('for longer ends what was asked to stop, so that its campaign can end', async () => {
+    const driver = rig.restart({ stateDirectory: join(rig.folder, 'state-longer'), times: { ...RIG_TIMES, unreachable: 2, close: 1 } });
+    await driver.prepareLaunch(rig.plan('longer'), () => undefined);
+    rig.endpoint.setOnline(false);
+    await driver.send(offers('longer', 2, { x: 0.5, seconds: 300 }));
+    await driver.send(stops('longer', 2));
+    const ended = await lookUntil(
+      () => driver,
+      (records) => records.length >= 2,
+      { seconds: 40 },
+    );
+    expect(ended.map(({ error }) => error?.class)).toEqual(['endpoint_offline', 'endpoint_offline']);
+    await driver.closeLaunch('longer');
+    // What waits at the service is overtaken by its stop request.
+    const before = rig.starts().length;
+    rig.endpoint.setOnline(true);
+    await rig.endpoint.idle();
+    expect(rig.starts()).toHaveLength(before);
+  });
+
+  it('has no free worker for files: the first end waits for one, the others do not, and closing fetches them all', async () => {
+    const driver = rig.restart({ stateDirectory: join(rig.folder, 'state-busy'), times: { ...RIG_TIMES, fetch: 2 } });
+    const plan = rig.plan('busy');
+    const { localDirectory } = await driver.prepareLaunch(plan, () => undefined);
+    await driver.send(offers('busy', 4, { x: 0.5, noise: 300_000 }));
+    const ended = await lookUntil(
+      () => driver,
+      (records) => records.length >= 4,
+    );
+    const logs = () => ended.filter((record) => existsSync(join(localDirectory, record.directory, 'stdout.log'))).length;
+    rig.endpoint.setOnline(false);
+    const before = performance.now();
+    for (const record of [...ended, ...ended]) await driver.collect('busy', record, localDirectory);
+    expect(performance.now() - before).toBeLessThan(6_000);
+    expect(logs()).toBe(0);
+    rig.endpoint.setOnline(true);
+    await driver.closeLaunch('busy');
+    expect(logs()).toBe(4);
+  });
+
+  it('a file that has changed there since its end is left out, and holds nobody up', async () => {
+    const { driver } = rig;
+    const { localDirectory, directory } = await driver.prepareLaunch(rig.plan('changed'), () => undefined);
+    await driver.send(offers('changed', 1, { x: 0.5, noise: 300_000 }));
+    const [record] = await lookUntil(
+      () => driver,
+      (records) => records.length >= 1,
+    );
+    if (record === undefined) throw new Error('no record');
+    appendFileSync(join(directory, record.directory, 'stdout.log'), 'a child of the training goes on\n');
+    const path = record.files.find(({ path }) => path === 'stdout.log')?.path ?? '';
+    const before = readFileSync(join(directory, record.directory, path), 'utf8');
+    await driver.collect('changed', { ...record, files: [{ path, size: before.length - 5, sha256: 'a'.repeat(64) }] }, localDirectory);
+    mkdirSync(localDirectory, { recursive: true });
+    expect(existsSync(join(localDirectory, record.directory, 'stdout.log'))).toBe(false);
+    expect(existsSync(join(localDirectory, record.directory, 'stdout.log.part'))).toBe(false);
+    await driver.closeLaunch('changed');
+  });
+});
