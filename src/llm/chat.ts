@@ -3,6 +3,7 @@ import OpenAI from 'openai';
 import type { ChatCompletion, ChatCompletionMessageParam } from 'openai/resources/chat/completions';
 import { DriverError } from '../systems/driver.ts';
 import { type Environment, userAgent } from '../systems/globus/environment.ts';
+import { unlessAborted } from '../unless-aborted.ts';
 import type { KeySource } from './credentials.ts';
 import type { LlmOptions, ResponseFormat, Target } from './options.ts';
 import { AnswerTooLong, fetchFor } from './proxied-fetch.ts';
@@ -14,6 +15,10 @@ import { toolDefinitions } from './tools.ts';
 export interface Abilities {
   readonly format: ResponseFormat;
   readonly tools: boolean;
+  /** True: it counts its thoughts as well and knows only `max_completion_tokens`. */
+  readonly limitsAll?: boolean;
+  /** False: it takes no temperature but its own. */
+  readonly temperature?: boolean;
 }
 
 export type ChatEnd =
@@ -81,10 +86,12 @@ export async function ask(question: ChatQuestion, deps: ChatDeps): Promise<ChatE
   for (;;) {
     let key: string;
     try {
-      key = await deps.keys.key(rejected);
+      key = await unlessAborted(deps.keys.key(rejected), deps.signal);
     } catch (error) {
-      if (!(error instanceof DriverError)) throw error;
-      return failed(error.class === 'needs_login' ? 'needs_login' : 'service', error.message);
+      deps.signal?.throwIfAborted();
+      if (error instanceof DriverError) return failed(error.class === 'needs_login' ? 'needs_login' : 'service', error.message);
+      // A home that cannot be read, whatever the reason, must not end the turn, or the search with it.
+      return failed('service', `The key cannot be had: ${error instanceof Error ? error.message : String(error)}`);
     }
     if (!deps.meter.take()) return failed('budget', 'The budget of calls or tokens is spent.');
     const end = await once(question, abilities, key, deps);
@@ -93,7 +100,11 @@ export async function ask(question: ChatQuestion, deps: ChatDeps): Promise<ChatE
       case 'next':
         return failed('service', end.message);
       case 'login':
-        if (!deps.keys.isRenewable || rejected !== undefined) return failed('needs_login', `${end.message}. ${deps.keys.advice}`);
+        if (!deps.keys.isRenewable) return failed('needs_login', `${end.message}. ${deps.keys.advice}`);
+        if (rejected !== undefined) {
+          await deps.keys.refused?.();
+          return failed('needs_login', `${end.message}. ${deps.keys.advice}`);
+        }
         rejected = key;
         break;
       case 'simpler format':
@@ -103,6 +114,14 @@ export async function ask(question: ChatQuestion, deps: ChatDeps): Promise<ChatE
       case 'without tools':
         if (!abilities.tools) return failed('service', end.message);
         abilities = { ...abilities, tools: false };
+        break;
+      case 'other limit':
+        if (abilities.limitsAll) return failed('service', end.message);
+        abilities = { ...abilities, limitsAll: true };
+        break;
+      case 'own temperature':
+        if (abilities.temperature === false) return failed('service', end.message);
+        abilities = { ...abilities, temperature: false };
         break;
       case 'again': {
         const pause = end.retrySeconds ?? (deps.pauseSeconds ?? 1) * 2 ** repeats;
@@ -143,8 +162,8 @@ async function once({ target, messages, schema, options }: ChatQuestion, abiliti
       {
         model: target.model,
         messages: [...messages],
-        temperature: options.temperature,
-        max_tokens: options.maxTokens,
+        ...(abilities.temperature === false ? {} : { temperature: options.temperature }),
+        ...(abilities.limitsAll ? { max_completion_tokens: options.maxTokens } : { max_tokens: options.maxTokens }),
         ...formatOf(abilities.format, schema),
         ...(abilities.tools ? { tools: toolDefinitions() } : {}),
       },
@@ -153,7 +172,7 @@ async function once({ target, messages, schema, options }: ChatQuestion, abiliti
   } catch (error) {
     return failureOf(error, options, deps.signal);
   }
-  return answerOf(completion, messages, deps.meter, key);
+  return answerOf(completion, messages, deps.meter, key, options);
 }
 
 function formatOf(format: ResponseFormat, schema: Readonly<Record<string, unknown>>) {
@@ -183,14 +202,31 @@ function failureOf(error: unknown, options: LlmOptions, signal: AbortSignal | un
 const LONGEST_ECHO = 8_000;
 
 /** Everything is looked at with suspicion: gateways answer 200 or 202 with bodies of their own, and nothing of a body is of the type that it should have. */
-function answerOf(completion: ChatCompletion, messages: readonly ChatCompletionMessageParam[], meter: Meter, key: string): Once {
+function answerOf(
+  completion: ChatCompletion,
+  messages: readonly ChatCompletionMessageParam[],
+  meter: Meter,
+  key: string,
+  { maxTokens }: LlmOptions,
+): Once {
   const message: unknown = completion?.choices?.[0]?.message;
   const isThere = typeof message === 'object' && message !== null;
-  const { content, tool_calls: called } = (isThere ? message : {}) as { content?: unknown; tool_calls?: unknown };
+  const { content, tool_calls: called, refusal } = (isThere ? message : {}) as Readonly<Record<string, unknown>>;
   const text = withoutKey(textOf(content), key);
   meter.add(...tokensOf(completion?.usage, messages, text));
   if (!isThere) return { remedy: 'next', message: 'answered without a choice (a model that is still loading?)' };
   const toolCalls = readToolCalls(called);
+  if (text.trim() === '' && toolCalls.length === 0) {
+    // Asked again in other words it would do the same.
+    const reason: unknown = completion.choices[0]?.finish_reason;
+    if (reason === 'content_filter' || (typeof refusal === 'string' && refusal !== ''))
+      return { remedy: 'next', message: 'refuses to answer' };
+    if (reason === 'length')
+      return {
+        remedy: 'next',
+        message: `used up max_tokens (${maxTokens}) before it had answered; raise llm.max_tokens for models that think aloud`,
+      };
+  }
   const kept = toolCalls.length === 0 ? {} : { tool_calls: toolCalls.map(({ given }) => given) };
   const echo = { ...message, role: 'assistant', content: text.slice(0, LONGEST_ECHO) || null, ...kept } as ChatCompletionMessageParam;
   return { text, toolCalls, message: echo };

@@ -36,7 +36,10 @@ export interface Answer {
   readonly abilities: Readonly<Record<string, Abilities>>;
 }
 
-/** One model after the other until one answers; a login that is needed and a spent budget end it at once. */
+/**
+ * One model after the other until one brings points. A spent budget ends it at once; a login that is needed spares only the models that ask for another key.
+ * What a person must do is told last, whatever the others say.
+ */
 export async function askInOrder(talk: Talk, before: LlmState): Promise<Answer> {
   const { request, options, events } = talk;
   const abilities: Record<string, Abilities> = {};
@@ -47,7 +50,9 @@ export async function askInOrder(talk: Talk, before: LlmState): Promise<Answer> 
     signal: talk.deps.signal,
   });
   if (message !== undefined) events.push({ kind: 'reordered', message });
-  for (const target of targets) {
+  const closed = new Set<string | undefined>();
+  for (const [at, target] of targets.entries()) {
+    if (closed.has(target.apiKey)) continue;
     const name = `${target.baseUrl} ${target.model}`;
     const known = before.abilities[name] ?? {
       format: options.responseFormat === 'auto' ? 'json_schema' : options.responseFormat,
@@ -56,9 +61,11 @@ export async function askInOrder(talk: Talk, before: LlmState): Promise<Answer> 
     const end = await converse(talk, target, known, before.notes);
     if (JSON.stringify(end.abilities) !== JSON.stringify(known)) abilities[name] = end.abilities;
     if (end.kind === 'points') return { suggestions: end.suggestions, ...(end.note === undefined ? {} : { note: end.note }), abilities };
-    last = { kind: 'fell_back', reason: end.reason, message: end.message };
-    if (end.reason !== 'service') break;
-    events.push({ kind: 'model_failed', model: target.model, message: end.message });
+    if (closed.size === 0 || end.reason === 'budget') last = { kind: 'fell_back', reason: end.reason, message: end.message };
+    if (end.reason === 'budget') break;
+    if (end.reason === 'needs_login') closed.add(target.apiKey);
+    const isAnotherAsked = targets.slice(at + 1).some(({ apiKey }) => !closed.has(apiKey));
+    if (end.reason === 'service' || isAnotherAsked) events.push({ kind: 'model_failed', model: target.model, message: end.message });
   }
   events.push(last);
   return { suggestions: [], abilities };
@@ -98,7 +105,7 @@ async function converse(talk: Talk, target: Target, known: Abilities, notes: rea
         ...(deps.pauseSeconds === undefined ? {} : { pauseSeconds: deps.pauseSeconds }),
       },
     );
-    abilities = { format: end.abilities.format, tools: offered.tools ? end.abilities.tools : abilities.tools };
+    abilities = { ...end.abilities, tools: offered.tools ? end.abilities.tools : abilities.tools };
     if (end.kind === 'failed') return { kind: 'none', reason: end.class, message: end.message, abilities };
     if (end.toolCalls.length > 0 && offered.tools) {
       toolRounds += 1;

@@ -3,13 +3,15 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { DriverError } from '../systems/driver.ts';
 import type { Environment } from '../systems/globus/environment.ts';
-import { inferenceToken, loginAdvice } from './globus-token-file.ts';
+import { inferenceToken, loginAdvice, noteRefusedLogin } from './globus-token-file.ts';
 import type { GlobusLogin } from './options.ts';
 
 /** Where a key comes from; read for every call, so that a renewed one is used at once. */
 export interface KeySource {
   /** `rejected` is a key that the service has just refused: a renewable login gives another one. Throws DriverError needs_login. */
   key(rejected?: string): Promise<string>;
+  /** The service refuses also what was renewed: no key is given for a while, unless a person logs in. Absent where nothing is renewed. */
+  refused?(): Promise<void>;
   /** A refused key may be renewed. */
   readonly isRenewable: boolean;
   /** What a person does when the service refuses the key for good. */
@@ -30,7 +32,12 @@ export function keySource(reference: string | undefined, globus: GlobusLogin | u
         advice: CHECK_KEY,
         key: () => needsLogin('llm.api_key is globus, but no service names its Globus client. Use llm.service.'),
       };
-    return { isRenewable: true, advice: loginAdvice(globus), key: (rejected) => inferenceToken(globus, env, rejected) };
+    return {
+      isRenewable: true,
+      advice: loginAdvice(globus),
+      key: (rejected) => inferenceToken(globus, env, rejected),
+      refused: () => noteRefusedLogin(globus, env),
+    };
   }
   if (reference.startsWith('env:')) {
     const name = reference.slice(4);
@@ -38,7 +45,7 @@ export function keySource(reference: string | undefined, globus: GlobusLogin | u
       isRenewable: false,
       advice: CHECK_KEY,
       key: async () =>
-        env[name] ||
+        env[name]?.trim() ||
         needsLogin(`The environment variable ${name} (llm.api_key) is not set where the worker runs. Set it and start the worker again.`),
     };
   }

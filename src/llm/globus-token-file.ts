@@ -7,7 +7,7 @@ import { makeFolder } from '../make-folder.ts';
 import { DriverError } from '../systems/driver.ts';
 import { type Environment, globusEnvironment } from '../systems/globus/environment.ts';
 import { refresh } from '../systems/globus/oauth.ts';
-import { type TokenRecord, tokenRecord, withLock } from '../systems/globus/token-store.ts';
+import { isUnwritable, type TokenRecord, tokenRecord, withLock } from '../systems/globus/token-store.ts';
 import type { GlobusLogin } from './options.ts';
 
 /** globus_sdk's JSONTokenStorage, format 2.0 (globus-sdk 4.9, globus_sdk/token_storage/json.py): {data: {DEFAULT: {<resource server>: token}}}. */
@@ -24,6 +24,32 @@ export function tokenFilePath(login: GlobusLogin, env: Environment): string {
   return path.join(env.HOME || homedir(), '.globus', 'app', login.clientId, login.app, 'tokens.json');
 }
 
+/** A login that Globus Auth or the service has refused is not tried again for so long (R12): a new login has another refresh token and is tried at once. */
+const REFUSED_MS = 30 * 60_000;
+
+/** What this process knows of a token file: a refused login, and a token that could not be written down. */
+interface Memory {
+  readonly refused?: { readonly refreshToken: string | null; readonly until: number };
+  readonly unsaved?: TokenRecord;
+}
+const memories = new Map<string, Memory>();
+
+/** The service refuses the login also with a token that was renewed just now. */
+export async function noteRefusedLogin(login: GlobusLogin, env: Environment): Promise<void> {
+  const file = tokenFilePath(login, env);
+  const stored = (await load(file))?.data[NAMESPACE]?.[login.resourceServer];
+  if (stored !== undefined) noteRefused(file, stored);
+}
+
+function noteRefused(file: string, { refresh_token: refreshToken }: TokenRecord): void {
+  memories.set(file, { ...memories.get(file), refused: { refreshToken, until: performance.now() + REFUSED_MS } });
+}
+
+function isRefused(file: string, { refresh_token: refreshToken }: TokenRecord): boolean {
+  const refused = memories.get(file)?.refused;
+  return refused !== undefined && refused.refreshToken === refreshToken && performance.now() < refused.until;
+}
+
 /**
  * An access token that is good for another two minutes and is not `rejected`; renewed with the refresh token by one process at a time, under a lock beside the
  * file. Never asks a person.
@@ -32,6 +58,10 @@ export function tokenFilePath(login: GlobusLogin, env: Environment): string {
 export async function inferenceToken(login: GlobusLogin, env: Environment, rejected?: string): Promise<string> {
   const file = tokenFilePath(login, env);
   const stored = (await load(file))?.data[NAMESPACE]?.[login.resourceServer];
+  if (stored !== undefined && isRefused(file, stored)) throw needsLogin('The login for the inference service is refused.', login);
+  const { unsaved } = memories.get(file) ?? {};
+  const isNewer = unsaved !== undefined && unsaved.refresh_token === stored?.refresh_token;
+  if (isNewer && isUsable(unsaved, rejected)) return unsaved.access_token;
   if (stored !== undefined && isUsable(stored, rejected)) return stored.access_token;
   return withLock(file, async () => {
     const content = await load(file);
@@ -39,10 +69,14 @@ export async function inferenceToken(login: GlobusLogin, env: Environment, rejec
     if (content === undefined || again === undefined) throw needsLogin(`There is no login for the inference service (${file}).`, login);
     if (isUsable(again, rejected)) return again.access_token;
     if (!again.refresh_token) throw needsLogin('The login for the inference service has no refresh token.', login);
-    const fresh = await renewed(again, login, env);
+    const fresh = { ...again, ...(await renewed(file, again, login, env)) };
     await save(file, {
       ...content,
-      data: { ...content.data, [NAMESPACE]: { ...content.data[NAMESPACE], [login.resourceServer]: { ...again, ...fresh } } },
+      data: { ...content.data, [NAMESPACE]: { ...content.data[NAMESPACE], [login.resourceServer]: fresh } },
+    }).catch((error: unknown) => {
+      // Where nothing can be written the token serves this process.
+      if (!isUnwritable(error)) throw error;
+      memories.set(file, { ...memories.get(file), unsaved: fresh });
     });
     return fresh.access_token;
   });
@@ -59,7 +93,7 @@ export async function storeLogin(login: GlobusLogin, env: Environment, records: 
   return file;
 }
 
-async function renewed(record: TokenRecord, login: GlobusLogin, env: Environment): Promise<TokenRecord> {
+async function renewed(file: string, record: TokenRecord, login: GlobusLogin, env: Environment): Promise<TokenRecord> {
   try {
     const records = await refresh(globusEnvironment(env), record, login.clientId);
     const fresh = records.find((each) => each.resource_server === record.resource_server);
@@ -67,6 +101,7 @@ async function renewed(record: TokenRecord, login: GlobusLogin, env: Environment
   } catch (error) {
     if (!(error instanceof DriverError) || error.class !== 'needs_login') throw error;
   }
+  noteRefused(file, record);
   throw needsLogin('The login for the inference service has ended.', login);
 }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { DriverError } from '../systems/driver.ts';
 import { type Environment, userAgent } from '../systems/globus/environment.ts';
+import { unlessAborted } from '../unless-aborted.ts';
 import { keySource } from './credentials.ts';
 import type { GlobusLogin, Target } from './options.ts';
 import { fetchFor } from './proxied-fetch.ts';
@@ -64,8 +64,8 @@ async function loadedModels(
 ): Promise<ReadonlySet<string> | undefined> {
   if (new URL(url).origin !== new URL(target.baseUrl).origin) return undefined;
   try {
-    const key = await keySource(target.apiKey, globus, env).key();
     const wait = AbortSignal.timeout(LONGEST_WAIT_SECONDS * 1000);
+    const key = await unlessAborted(keySource(target.apiKey, globus, env).key(), signal);
     const answer = await fetchFor(url, env)(url, {
       headers: { authorization: `Bearer ${key}`, 'user-agent': userAgent(), accept: 'application/json' },
       redirect: 'error',
@@ -76,16 +76,9 @@ async function loadedModels(
     if (!jobs.success) return undefined;
     const loaded = jobs.data.running.filter((job) => !/start|load|queue/i.test(job['Model Status'] ?? ''));
     return new Set(loaded.flatMap((job) => (job.Models ?? job['Models Served'] ?? '').split(',').map((name) => name.trim())));
-  } catch (error) {
+  } catch {
     signal?.throwIfAborted();
-    // No login, no connection, no JSON: the question itself meets the same and says what to do.
-    if (
-      error instanceof DriverError ||
-      error instanceof TypeError ||
-      error instanceof SyntaxError ||
-      (error as Error).name === 'TimeoutError'
-    )
-      return undefined;
-    throw error;
+    // No login, no connection, no JSON, no end of it: the question itself meets the same and says what to do.
+    return undefined;
   }
 }

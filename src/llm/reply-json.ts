@@ -19,6 +19,7 @@ const REASONS = ['reasoning', 'reason', 'rationale', 'explanation', 'why'];
 
 /** Replies beyond this are cut: no answer of ours is so long. */
 const LONGEST_REPLY = 200_000;
+const END_OF_THOUGHTS = '</think>';
 /** Objects in one reply that are looked at. */
 const MOST_PARTS = 40;
 /** What is no JSON is mended up to this length, and so much of one reply in all: mending takes the square of the length where quotes are strewn about. */
@@ -30,7 +31,7 @@ const MOST_MENDED = 2 * LONGEST_MENDED;
  * several objects the one with the most points counts, the last of these. Undefined when no part names any of the parameters.
  */
 export function readReply(reply: string, names: readonly string[]): RawReply | undefined {
-  const text = reply.slice(0, LONGEST_REPLY).replace(/<think>[\s\S]*?(<\/think>|$)/g, '');
+  const text = withoutThoughts(reply.slice(0, LONGEST_REPLY));
   let found: RawReply | undefined;
   let room = MOST_MENDED;
   for (const part of parts(text)) {
@@ -43,6 +44,13 @@ export function readReply(reply: string, names: readonly string[]): RawReply | u
     found = { points, ...note, wasMended: read.wasMended || part.trim() !== text.trim() };
   }
   return found;
+}
+
+/** What a model thinks aloud is no answer, drafts in it neither. Some services send its end alone: the beginning stood in the model's own prompt. */
+function withoutThoughts(reply: string): string {
+  const rest = reply.replace(/<think>[\s\S]*?(<\/think>|$)/g, '');
+  const end = rest.lastIndexOf(END_OF_THOUGHTS);
+  return end === -1 ? rest : rest.slice(end + END_OF_THOUGHTS.length);
 }
 
 /** Where JSON may stand, widest first within each kind. */

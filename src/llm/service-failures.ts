@@ -10,7 +10,11 @@ export type Remedy =
   /** Ask the same with a simpler response format. */
   | 'simpler format'
   /** Ask the same without tools. */
-  | 'without tools';
+  | 'without tools'
+  /** Name the limit of tokens as models do that think before they answer. */
+  | 'other limit'
+  /** Ask the same without a temperature. */
+  | 'own temperature';
 
 export interface ServiceFailure {
   readonly remedy: Remedy;
@@ -35,6 +39,13 @@ const ROWS: readonly Row[] = [
   { status: [403], remedy: 'login', say: 'the login is not allowed to use the service' },
   { status: [400, 422], text: /permission denied|high.assurance|session/i, remedy: 'login', say: 'the session has ended' },
   { status: [400, 422], text: /quota/i, remedy: 'next', say: 'the quota is used up' },
+  { status: [400, 422], text: /max_completion_tokens/, remedy: 'other limit', say: 'max_tokens is not taken' },
+  {
+    status: [400, 422],
+    text: /(unsupported|not support)[^}]*temperature|temperature[^}]*(unsupported|not support|deprecated)/i,
+    remedy: 'own temperature',
+    say: 'the temperature is not taken',
+  },
   {
     status: [400, 422],
     text: /response_format|json_schema|json_object|guided|grammar|structured output/i,

@@ -12,9 +12,10 @@ export function shortNumber(value: number): number {
   return Number(value.toPrecision(4));
 }
 
-/** One line without control characters: what a training wrote must not look like anything but data. */
+/** One line without control characters and without the marks that end our data or a chat's turn: what a training wrote must not look like anything but data. */
 export function oneLine(text: string, longest = LONGEST_TEXT): string {
   const flat = text
+    .replace(/<(?=\s*\/?\s*data\b|\|)/gi, '‹')
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
     .replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ')
     .replace(/\s+/g, ' ')

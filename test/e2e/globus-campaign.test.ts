@@ -258,4 +258,28 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a campaign on Globus Compute', () => {
     await rig.endpoint.idle();
     expect(rig.endpoint.running).toHaveLength(0);
   });
+
+  it('whose endpoint is deleted is told so, can be cancelled, and ends with its report', { timeout: 180_000 }, async () => {
+    const second = '0e0e0e0e-1111-4222-8333-444444444444';
+    rig.service.endpoints.set(second, rig.endpoint);
+    const slow = {
+      x: { type: 'float', min: 0, max: 1 },
+      steps: { type: 'constant', value: 4 },
+      seconds: { type: 'constant', value: 0.5 },
+    };
+    const { globus_compute: settings } = source('x') as { globus_compute: object };
+    const before = rig.starts().length;
+    const change = { search_space: slow, concurrency: 3, budget: { trials: 30 }, globus_compute: { ...settings, endpoint_id: second } };
+    await engine.start(source('deleted', change), 'deleted-1');
+    await eventually(() => rig.starts().length - before >= 3, 120, 'three trainings');
+    rig.service.endpoints.delete(second);
+    const system = engine.client.workflow.getHandle('system/globus-compute');
+    await eventually(async () => (await system.query(systemQuery)).breaker.open, 60, 'the refusal of the next trial');
+    const campaign = engine.client.workflow.getHandle('deleted-1');
+    await campaign.cancel();
+    await eventually(async () => (await campaign.describe()).status.name === 'CANCELLED', 60, 'the end of the campaign');
+    const [launch] = readdirSync(path.join(rig.folder, 'results')).filter((name) => name.includes('deleted-1'));
+    const report = JSON.parse(readFileSync(path.join(rig.folder, 'results', launch ?? '', 'summary.json'), 'utf8')) as { status: string };
+    expect(report.status).toBe('cancelled');
+  });
 });

@@ -1,3 +1,4 @@
+import { unlessAborted } from '../../unless-aborted.ts';
 import { DriverError } from '../driver.ts';
 import type { Environment, GlobusEnvironment } from './environment.ts';
 import { COMPUTE_RESOURCE_SERVER, clientCredentials, NATIVE_CLIENT_ID, refresh } from './oauth.ts';
@@ -116,21 +117,6 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     token: (signal) => get(undefined, signal),
     renew: (rejected, signal) => get(rejected, signal),
   };
-}
-
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work;
-  signal.throwIfAborted();
-  let stop = () => undefined as unknown;
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason);
-    signal.addEventListener('abort', stop, { once: true });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
 }
 
 function usable(record: TokenRecord | undefined, rejected: string | undefined): record is TokenRecord {

@@ -147,6 +147,75 @@ describe('the token file of the inference service', () => {
   });
 });
 
+describe('a login that has ended', () => {
+  const turn = (baseUrl: string, change: object = {}) =>
+    proposeWithLlm(
+      {
+        llm: { ...llm(baseUrl, { globus: LOGIN, ...change }), apiKey: 'globus' },
+        space: SPACE,
+        objectives: OBJECTIVES,
+        trials: [],
+        count: 1,
+        seed: 1,
+      },
+      { env },
+    );
+
+  it('is asked for once, not with every turn, until somebody logs in again', async () => {
+    const file = logIn(-5);
+    refusesRefresh = true;
+    const endpoint = await startLlmEndpoint([GOOD]);
+    for (let count = 0; count < 5; count++)
+      expect((await turn(endpoint.baseUrl)).events.at(-1)).toMatchObject({ kind: 'fell_back', reason: 'needs_login' });
+    expect([refreshes.length, endpoint.requests.length]).toEqual([1, 0]);
+    refusesRefresh = false;
+    writeFileSync(file, readFileSync(file, 'utf8').replaceAll('recorded-refresh', 'another-refresh'));
+    const result = await turn(endpoint.baseUrl);
+    await endpoint.close();
+    expect(result.suggestions).toHaveLength(1);
+  });
+
+  it('for the service alone is tried once, not with every turn', async () => {
+    logIn(3600);
+    const endpoint = await startLlmEndpoint([{ status: 403, error: 'Permission denied from internal policies: high-assurance timeout' }]);
+    for (let count = 0; count < 5; count++)
+      expect((await turn(endpoint.baseUrl)).events.at(-1)).toMatchObject({ kind: 'fell_back', reason: 'needs_login' });
+    await endpoint.close();
+    expect([refreshes.length, endpoint.requests.length]).toEqual([1, 2]);
+  });
+});
+
+describe('a home that fails', () => {
+  const turn = (baseUrl: string) =>
+    proposeWithLlm(
+      {
+        llm: { ...llm(baseUrl, { globus: LOGIN, jobsUrl: `${new URL(baseUrl).origin}/jobs` }), apiKey: 'globus' },
+        space: SPACE,
+        objectives: OBJECTIVES,
+        trials: [],
+        count: 1,
+        seed: 1,
+      },
+      { env },
+    );
+
+  it('costs the model its turn, not the search its next trial', async () => {
+    writeFileSync(path.join(env.HOME as string, '.globus'), 'a file in the folder’s place');
+    const endpoint = await startLlmEndpoint([GOOD]);
+    const result = await turn(endpoint.baseUrl);
+    await endpoint.close();
+    expect(result.events.at(-1)).toMatchObject({ kind: 'fell_back', reason: 'service', message: expect.stringContaining('ENOTDIR') });
+  });
+
+  it('a list of loaded models without end costs nothing either', async () => {
+    logIn(3600);
+    const endpoint = await startLlmEndpoint([GOOD], () => ({ body: `{"running": [${'1,'.repeat(3_000_000)}1]}` }));
+    const result = await turn(endpoint.baseUrl);
+    await endpoint.close();
+    expect(result.suggestions).toHaveLength(1);
+  });
+});
+
 describe('a login for the inference service', () => {
   it('asks for the gateway’s scope, a refresh token and the identities that the service accepts', () => {
     const { url } = startInferenceLogin(LOGIN, env);

@@ -316,6 +316,67 @@ const CASES: readonly Case[] = [
     events: ['proposed'],
     requests: 1,
   },
+  {
+    title: 'an empty answer of a model that used up its tokens in thoughts goes to the next model',
+    script: [
+      { body: '{"choices": [{"finish_reason": "length", "message": {"role": "assistant", "content": null, "reasoning_content": "Hm"}}]}' },
+      GOOD,
+    ],
+    options: { fallback: 'same' },
+    lr: [0.01],
+    events: ['model_failed', 'proposed'],
+    requests: 2,
+  },
+  {
+    title: 'a refusal of the content filter goes to the next model',
+    script: [{ body: '{"choices": [{"finish_reason": "content_filter", "message": {"role": "assistant", "content": ""}}]}' }, GOOD],
+    options: { fallback: 'same' },
+    lr: [0.01],
+    events: ['model_failed', 'proposed'],
+    requests: 2,
+  },
+  {
+    title: 'a refusal in a field of its own goes to the next model',
+    script: [answered({ content: null, refusal: 'I cannot help with that.' }), GOOD],
+    options: { fallback: 'same' },
+    lr: [0.01],
+    events: ['model_failed', 'proposed'],
+    requests: 2,
+  },
+  {
+    title: 'a model that never gives a usable point is followed by the next one',
+    script: ['no', 'no', 'no', GOOD],
+    options: { fallback: 'same' },
+    lr: [0.01],
+    events: ['model_failed', 'proposed'],
+    requests: 4,
+  },
+  {
+    title: 'a model that thinks first names its limit otherwise and takes no temperature',
+    script: [
+      refused(400, "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."),
+      refused(400, "Unsupported value: 'temperature' does not support 0.1 with this model. Only the default (1) value is supported."),
+      GOOD,
+    ],
+    lr: [0.01],
+    events: ['asked_again', 'asked_again', 'proposed'],
+    requests: 3,
+  },
+  {
+    title: 'thoughts whose beginning stood in the prompt, with drafts in them',
+    script: [`First [${SAME_AS_TRIAL_1}, ${SAME_AS_TRIAL_1.replace('0.02', '0.09')}], no.</think>${GOOD}`],
+    lr: [0.01],
+    events: ['proposed'],
+    requests: 1,
+  },
+  {
+    title: 'a call of a tool without an id',
+    script: [answered({ content: null, tool_calls: [{ function: { name: 'statistics', arguments: {} } }] }), GOOD],
+    options: { tools: true },
+    lr: [0.01],
+    events: ['proposed'],
+    requests: 2,
+  },
   ...[
     [null],
     'abc',
@@ -338,7 +399,8 @@ const CASES: readonly Case[] = [
 describe('the proposer', () => {
   it.each(CASES)('$title', async ({ script, options = {}, lr, events, requests }) => {
     const endpoint = await serve(script);
-    const result = await propose(llm(endpoint.baseUrl, options));
+    const fallback = options.fallback === 'same' ? { fallback: [{ baseUrl: endpoint.baseUrl, model: 'second' }] } : {};
+    const result = await propose(llm(endpoint.baseUrl, { ...options, ...fallback }));
     expect(result.suggestions.map((suggestion) => suggestion.params.lr)).toEqual(lr);
     expect(kinds(result.events)).toEqual(events);
     expect(endpoint.requests.length).toBe(requests);
@@ -448,6 +510,43 @@ describe('the proposer', () => {
     expect(result.usage.completionTokens).toBe(1000);
     expect(result.usage.promptTokens).toBeGreaterThan(100);
     expect(kinds(result.events)).toEqual(['fell_back budget']);
+  });
+
+  it('asks a model that thinks first in its own way, and remembers it', async () => {
+    const endpoint = await serve((request) => {
+      const { max_tokens, temperature } = request.body as { max_tokens?: number; temperature?: number };
+      if (max_tokens !== undefined) return refused(400, "'max_tokens' is not supported. Use 'max_completion_tokens' instead.");
+      return temperature === undefined ? GOOD : refused(400, "'temperature' does not support 0.1 with this model.");
+    });
+    const config = llm(endpoint.baseUrl);
+    const first = await propose(config);
+    expect(endpoint.requests.at(-1)?.body).toMatchObject({ max_completion_tokens: 1000 });
+    const before = endpoint.requests.length;
+    const second = await propose(config, { state: first.state });
+    expect(second.suggestions).toHaveLength(1);
+    expect(endpoint.requests.length - before).toBe(1);
+  });
+
+  it('asks models of another key when one key is refused, and tells of the refusal', async () => {
+    const closed = await serve([refused(401)]);
+    const open = await serve([GOOD]);
+    const config = {
+      ...llm(closed.baseUrl, {
+        fallback: [
+          { baseUrl: closed.baseUrl, model: 'same key' },
+          { baseUrl: open.baseUrl, model: 'other', apiKey: 'env:OTHER' },
+        ],
+      }),
+      apiKey: 'env:FIRST',
+    };
+    const env = { FIRST: 'first-key-1234', OTHER: ' other-key-1234\n' };
+    const result = await propose(config, { env });
+    expect(result.suggestions).toHaveLength(1);
+    expect(closed.requests).toHaveLength(1);
+    expect(open.requests.map(({ authorization }) => authorization)).toEqual(['Bearer other-key-1234']);
+    expect(kinds(result.events)).toEqual(['model_failed', 'proposed']);
+    const without = await propose(config, { env: { FIRST: env.FIRST } });
+    expect(without.events.at(-1)).toMatchObject({ kind: 'fell_back', reason: 'needs_login', message: expect.stringContaining('HTTP 401') });
   });
 
   it('remembers what a model cannot do, so that a refusal is met once', async () => {
