@@ -31,6 +31,8 @@ const FAULTS: readonly Fault[] = [
   { kind: 'status', status: 429, retryAfter: '0' },
   { kind: 'status', status: 401 },
   { kind: 'status', status: 403, body: '<html>Attention Required</html>' },
+  { kind: 'status', status: 404, body: '<html>404 Not Found (nginx)</html>' },
+  { kind: 'status', status: 404, body: '{"code": "ENDPOINT_NOT_FOUND", "detail": "injected"}' },
   { kind: 'status', status: 403, body: '{"code": "ConsentRequired", "authorization_parameters": {"session_required_mfa": true}}' },
   { kind: 'status', status: 403, body: '{"code": "ENDPOINT_ACCESS_FORBIDDEN", "detail": "injected"}' },
   { kind: 'status', status: 413 },

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LaunchMemory, RECALL_REASON, type SystemDriver, type SystemOrder } from '../../src/systems/driver.ts';
@@ -75,6 +75,19 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a Globus Compute system whose state folder 
     expect(submissions().length - sent).toBe(1);
     await after.closeLaunch('lost');
     expect(await after.lost?.(['lost'])).toEqual([]);
+  });
+
+  it('is damaged: the file is put aside, and its campaign alone counts as lost', async () => {
+    const stateDirectory = join(rig.folder, 'state-damaged');
+    const before = rig.restart({ stateDirectory });
+    for (const campaign of ['whole', 'half', 'other']) await before.prepareLaunch(rig.plan(campaign), () => undefined);
+    const folder = join(stateDirectory, 'campaigns');
+    const text = readFileSync(join(folder, 'half.json'), 'utf8');
+    writeFileSync(join(folder, 'half.json'), text.slice(0, text.length / 2));
+    writeFileSync(join(folder, 'other.json'), '{"version": 99}');
+    const after = rig.restart({ stateDirectory });
+    expect(await after.lost?.(['whole', 'half', 'other'])).toEqual(['half', 'other']);
+    expect(readdirSync(folder).sort()).toEqual(['half.json.damaged', 'other.json.damaged', 'whole.json']);
   });
 
   it('sends what never arrived, and reads what the service has dropped meanwhile', async () => {

@@ -176,4 +176,35 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('an endpoint that cannot be reached', () => 
     expect(existsSync(join(localDirectory, record.directory, 'stdout.log.part'))).toBe(false);
     await driver.closeLaunch('changed');
   });
+
+  it('whose process died unseen with our small tasks in hand is asked again: its trial ends', async () => {
+    const { driver } = rig;
+    rig.endpoint.workers = 1;
+    // The console is for owners, and nothing else tells of a restart.
+    rig.service.fault = ({ path }) => {
+      if (path.endsWith('/console')) return { kind: 'status', status: 403 };
+      return path.endsWith('/status') ? { kind: 'status', status: 200, body: '{"status": "online"}' } : undefined;
+    };
+    try {
+      await driver.prepareLaunch(rig.plan('unseen'), () => undefined);
+      await driver.send(offers('unseen', 1, { x: 0.5, seconds: 12 }));
+      // After a while without news the file system is asked; the only worker is busy.
+      await lookUntil(
+        () => driver,
+        () => rig.endpoint.queued > 0,
+      );
+      rig.endpoint.loseQueued();
+      rig.endpoint.killProcess();
+      const [record] = await lookUntil(
+        () => driver,
+        (records) => records.length >= 1,
+        { seconds: 60 },
+      );
+      expect([record?.status, record?.values]).toEqual(['completed', [0.5]]);
+    } finally {
+      rig.service.fault = () => undefined;
+      rig.endpoint.workers = 4;
+    }
+    await driver.closeLaunch('unseen');
+  });
 });

@@ -96,6 +96,11 @@ export class StandInEndpoint {
     this.startedAt = Date.now() / 1000;
   }
 
+  /** What waits in the user-endpoint process is gone with it, and stays pending for ever. */
+  loseQueued(): void {
+    this.#queue.length = 0;
+  }
+
   async idle(): Promise<void> {
     if (this.#running.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }

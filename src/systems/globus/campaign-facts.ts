@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { DoneRecord, OfferRecord } from '../../domain/spool.ts';
 import { makeFolder } from '../../make-folder.ts';
-import { DriverError } from '../driver.ts';
 import { AUTH_METHODS } from './authorizer.ts';
 
 const offer = z.looseObject({ trial: z.string(), attempt: z.int() }).transform((record) => record as unknown as OfferRecord);
@@ -86,9 +85,20 @@ const campaignFacts = z.object({
 export type CampaignFacts = z.infer<typeof campaignFacts>;
 
 export interface FactsStore {
+  /** Damaged files are put aside: their campaigns count as lost, and are built again from their histories. */
   load(): Promise<CampaignFacts[]>;
   save(facts: CampaignFacts): Promise<void>;
   remove(campaign: string): Promise<void>;
+}
+
+async function loadOne(path: string): Promise<CampaignFacts | undefined> {
+  try {
+    return campaignFacts.parse(JSON.parse(await readFile(path, 'utf8')));
+  } catch (error) {
+    if (!(error instanceof SyntaxError || error instanceof z.ZodError)) throw error;
+    await rename(path, `${path}.damaged`);
+    return undefined;
+  }
 }
 
 /** One file a campaign in a folder of the worker, replaced whole and fsynced: a submission is on record before it is made. */
@@ -119,18 +129,7 @@ export function factsStore(directory: string): FactsStore {
   return {
     load: async () => {
       const names = (await readdir(directory).catch(() => [])).filter((name) => name.endsWith('.json'));
-      return Promise.all(
-        names.map(async (name) => {
-          const parsed = campaignFacts.safeParse(JSON.parse(await readFile(join(directory, name), 'utf8')));
-          if (parsed.success) return parsed.data;
-          throw new DriverError(
-            'refused',
-            'HF-GLOBUS-FACTS',
-            `campaign file ${join(directory, name)} cannot be read. Move it away; its trials are found again by their group and folder.`,
-            { cause: parsed.error },
-          );
-        }),
-      );
+      return (await Promise.all(names.map((name) => loadOne(join(directory, name))))).flatMap((facts) => facts ?? []);
     },
     save: (facts) => {
       const text = JSON.stringify(facts);

@@ -19,7 +19,15 @@ export interface CampaignWatch {
   /** No worker was free to read files lately: until then (performance.now()) nobody waits for one again. */
   filesWaitUntil?: number;
   /** A task that writes stop files, and for which attempts. */
-  stopping?: { readonly id: string; readonly names: readonly string[] };
+  stopping?: { readonly id: string; readonly names: readonly string[]; readonly at: number };
+}
+
+/**
+ * A small task that was sent so long ago may have been handed to a process that died, which nobody need have seen: the console is for owners. Another one
+ * does no harm where the first only waits for a free worker.
+ */
+export function isForgotten(sentAt: number, { lossCheck }: DriverTimes): boolean {
+  return performance.now() - sentAt > 2 * lossCheck * 1000;
 }
 
 export function newWatch(): CampaignWatch {

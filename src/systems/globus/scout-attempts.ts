@@ -1,7 +1,7 @@
 import type { DoneRecord } from '../../domain/spool.ts';
 import { lookAnswer, type Seen, seen as seenSchema } from './answers.ts';
 import type { CampaignFacts } from './campaign-facts.ts';
-import type { CampaignLook } from './campaign-watch.ts';
+import { type CampaignLook, isForgotten } from './campaign-watch.ts';
 import { submitControl, taskEnd } from './control-tasks.ts';
 import { submitAttempts } from './submit-trials.ts';
 import { endAttempt, givenUp, judgeSight, sight } from './watch-trials.ts';
@@ -37,8 +37,7 @@ export async function takeInScout(look: CampaignLook, tasks: ReadonlyMap<string,
   if (!scout) return;
   const end = taskEnd(tasks.get(scout.id));
   if (end === undefined) {
-    // A scout may itself have been handed to a process that died.
-    if (watch.health.hasRestarted) delete watch.scout;
+    if (watch.health.hasRestarted || isForgotten(watch.scoutedAt, look.times)) delete watch.scout;
     return;
   }
   delete watch.scout;

@@ -1,4 +1,4 @@
-import type { CampaignLook } from './campaign-watch.ts';
+import { type CampaignLook, isForgotten } from './campaign-watch.ts';
 import { submitControl, taskEnd } from './control-tasks.ts';
 import type { GlobusTask } from './wire.ts';
 
@@ -15,14 +15,14 @@ export async function sendStops({ facts, watch, target, signal }: CampaignLook):
   if (reason === undefined) return;
   const names = due.filter(([, attempt]) => attempt.stop?.reason === reason).map(([name]) => name);
   const [id] = await submitControl(target, [{ op: 'stop', directory: facts.directory, names, reason }], signal);
-  if (id !== undefined) watch.stopping = { id, names };
+  if (id !== undefined) watch.stopping = { id, names, at: performance.now() };
 }
 
 /** A stop file that lies in its place is not written again. */
-export function takeInStops({ facts, watch, target }: CampaignLook, tasks: ReadonlyMap<string, GlobusTask>): void {
+export function takeInStops({ facts, watch, target, times }: CampaignLook, tasks: ReadonlyMap<string, GlobusTask>): void {
   if (!watch.stopping) return;
   const end = taskEnd(tasks.get(watch.stopping.id));
-  if (end === undefined && !watch.health.hasRestarted) return;
+  if (end === undefined && !watch.health.hasRestarted && !isForgotten(watch.stopping.at, times)) return;
   if (end?.kind === 'failed' && /InvalidResourceSpecification/.test(end.text)) target.priority.isKnown = false;
   if (end?.kind === 'value') {
     for (const name of watch.stopping.names) {
