@@ -233,6 +233,14 @@ CIFAR100 = {
 }
 
 
+def md5_of(data: bytes) -> str:
+    """A checksum, no protection: hardened (FIPS) builds of Python allow it only when told so, those before 3.9 take no such word."""
+    try:
+        return hashlib.new("md5", data, usedforsecurity=False).hexdigest()
+    except TypeError:
+        return hashlib.new("md5", data).hexdigest()
+
+
 def check_data(request: Json, answer: Json) -> None:
     data = os.environ.get("CIFAR100_DATA_DIR") or request.get("data_dir")
     if not data:
@@ -251,7 +259,7 @@ def check_data(request: Json, answer: Json) -> None:
             continue
         try:
             with open(path, "rb") as stream:
-                digest = hashlib.md5(stream.read()).hexdigest() if wanted else stream.read(1)
+                digest = md5_of(stream.read()) if wanted else stream.read(1)
         except OSError as error:
             answer["problems"].append({"code": "data", "message": "{} cannot be read on {}: {}".format(path, HOST, error.strerror)})
             continue

@@ -19,9 +19,22 @@ print(json.dumps([namespace["holdfast_task"](request) for request in json.loads(
 """
 
 
-def call(*requests: dict) -> list[dict]:
+# A hardened build of Python: MD5 is there as a checksum, and only when told so.
+HARDENED = """
+import hashlib
+real = hashlib.new
+def new(name, data=b"", **words):
+    if name == "md5" and words.get("usedforsecurity", True):
+        raise ValueError("[digital envelope routines] unsupported")
+    return real(name, data, **words)
+hashlib.new = new
+hashlib.md5 = lambda data=b"": new("md5", data)
+"""
+
+
+def call(*requests: dict, before: str = "") -> list[dict]:
     # -I -S: no PYTHONPATH, no site-packages, not even the current folder.
-    words = [sys.executable, "-I", "-S", "-c", CALL, json.dumps(requests)]
+    words = [sys.executable, "-I", "-S", "-c", before + CALL, json.dumps(requests)]
     done = subprocess.run(words, input=SOURCE.read_text(), capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
@@ -39,6 +52,17 @@ def test_it_needs_nothing_but_the_standard_library(tmp_path: Path) -> None:
 
 def test_it_is_written_in_python_3_6() -> None:
     ast.parse(SOURCE.read_text(), feature_version=(3, 6))
+
+
+def test_data_are_checked_by_a_hardened_python_too(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        (tmp_path / name).write_bytes(b"no images")
+    check = {"op": "check", "python": sys.executable, "data_dir": str(tmp_path), "dataset": "cifar100"}
+    (plain,) = call(check)
+    (hardened,) = call(check, before=HARDENED)
+    told = [problem["message"] for problem in plain["problems"]]
+    assert [problem["message"] for problem in hardened["problems"]] == told
+    assert [("damaged" in line, "cannot be read" in line) for line in told] == [(False, True), (True, False), (True, False)]
 
 
 def test_the_first_failing_line_of_worker_init_is_named() -> None:

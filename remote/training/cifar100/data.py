@@ -23,6 +23,8 @@ from payload.files import digest_of, write_bytes, write_json
 STATUS = ".cifar-100-status.json"
 LOCK = ".cifar-100.lock"
 LOG = "cifar-100-download.log"
+# A run on another machine of the same file system counts as gone when it has written nothing for so long; more than clocks are apart.
+SILENT_SECONDS = 1800
 
 
 def parser_of_flags() -> argparse.ArgumentParser:
@@ -196,19 +198,25 @@ def run_and_record(options: argparse.Namespace, status: Status) -> int:
 
 
 def read_status(root: str) -> dict:
-    """The recorded state; `died` for a run of this machine whose process is gone."""
+    """The recorded state; `died` for a run of this machine whose process is gone, and for one of another machine that has been silent for long."""
     path = os.path.join(root, STATUS)
     if not os.path.exists(path):
         return {"state": "none", "message": "no detached run was started here"}
     with open(path, encoding="utf-8") as file:
         status = json.load(file)
-    if status["state"] == "running" and status["host"] == socket.gethostname():
-        try:
-            os.kill(status["pid"], 0)
-        except ProcessLookupError:
-            status = dict(status, state="died", message="the process is gone; start again, it goes on from where it stopped")
-        except PermissionError:
+    if status["state"] != "running":
+        return status
+    if status["host"] != socket.gethostname():
+        if time.time() - status["updated_at"] < SILENT_SECONDS:
             return status
+        message = "nothing was heard of it on {} for half an hour; start again, it goes on from where it stopped".format(status["host"])
+        return dict(status, state="died", message=message)
+    try:
+        os.kill(status["pid"], 0)
+    except ProcessLookupError:
+        return dict(status, state="died", message="the process is gone; start again, it goes on from where it stopped")
+    except PermissionError:
+        pass
     return status
 
 

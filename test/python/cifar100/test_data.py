@@ -312,6 +312,13 @@ def test_a_detached_run_that_was_killed_is_known_to_be_dead_and_can_be_started_a
     assert wait_until_over(tmp_path)[0] == 0
 
 
+@pytest.mark.parametrize(("age", "state"), [(60, "running"), (900, "running"), (3600, "died")])
+def test_a_detached_run_of_another_machine_is_believed_until_it_has_long_been_silent(tmp_path: Path, age: int, state: str) -> None:
+    status = {"state": "running", "pid": os.getpid(), "host": "another-uan", "message": "fetching", "updated_at": time.time() - age}
+    (tmp_path / data.STATUS).write_text(json.dumps(status))
+    assert prepare(tmp_path, "--status")[1]["state"] == state
+
+
 def test_two_runs_in_one_folder_do_not_disturb_each_other(server: Server, tmp_path: Path) -> None:
     path = str(tmp_path / data.LOCK)
     script = f"import fcntl, sys; f = open({path!r}, 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
