@@ -268,6 +268,50 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a Globus Compute system', () => {
     expect(new Set(used).size).toBe(1);
   });
 
+  it.each<[string, (known: { functions: ReadonlySet<string>; groups: ReadonlySet<string> }) => void]>([
+    [
+      'has forgotten its function and its groups',
+      () => {
+        rig.service.functions.clear();
+        rig.service.groups.clear();
+      },
+    ],
+    [
+      'keeps them for the identity that logged in before',
+      (known) => {
+        const refuse = (code: string): Fault => ({ kind: 'status', status: 403, body: JSON.stringify({ code, detail: 'not yours' }) });
+        rig.service.fault = ({ path, body }) => {
+          const sent = body as { tasks?: object; task_group_id?: string };
+          if (!path.endsWith('/submit')) return undefined;
+          if (Object.keys(sent.tasks ?? {}).some((id) => known.functions.has(id))) return refuse('FUNCTION_ACCESS_FORBIDDEN');
+          return known.groups.has(sent.task_group_id ?? '') ? refuse('TASK_GROUP_ACCESS_FORBIDDEN') : undefined;
+        };
+      },
+    ],
+  ])('a service that %s gets them anew, at the start and in the middle of a campaign', async (name, forget) => {
+    const campaign = name.replaceAll(' ', '-');
+    const driver = rig.restart({ stateDirectory: join(rig.folder, `state-${campaign}`) });
+    const known = () => ({ functions: new Set(rig.service.functions.keys()), groups: new Set(rig.service.groups.keys()) });
+    try {
+      await driver.prepareLaunch(rig.plan(`${campaign}-before`), () => undefined);
+      forget(known());
+      await driver.prepareLaunch(rig.plan(campaign), () => undefined);
+      forget(known());
+      await driver.send(offers(campaign, 2));
+      const ended = await lookUntil(
+        () => driver,
+        (records) => records.length >= 2,
+      );
+      expect(ended.map((record) => record.status)).toEqual(['completed', 'completed']);
+      forget(known());
+      const shell = driver.deployTarget?.(rig.plan(campaign).spec).shell;
+      expect(await shell?.run({ script: 'exit 3' })).toMatchObject({ kind: 'exited', code: 3 });
+    } finally {
+      rig.service.fault = () => undefined;
+    }
+    for (const each of [campaign, `${campaign}-before`]) await driver.closeLaunch(each);
+  });
+
   it('shows each state of the service in its own words', async () => {
     const states = TASK_STATES.filter((state) => state !== 'success' && state !== 'failed');
     const driver = rig.restart({

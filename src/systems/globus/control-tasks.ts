@@ -62,31 +62,37 @@ export function taskEnd(task: GlobusTask | undefined): TaskEnd | undefined {
   }
 }
 
-/** Submits tasks whose doubles do no harm; a function that the service has forgotten is registered again. Ids in order. */
+/** Submits with the id of our function; one that the service has forgotten, or that is another identity's, is registered again. */
+export async function withFunction<T>(target: TaskTarget, submit: (functionId: string) => Promise<T>): Promise<T> {
+  let functionId = await target.functionId();
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await submit(functionId);
+    } catch (error) {
+      if (!(error instanceof DriverError) || error.code !== 'HF-GLOBUS-FUNCTION-NOT-FOUND' || attempt > 2) throw error;
+      functionId = await target.functionId(functionId);
+    }
+  }
+}
+
+/** Submits tasks whose doubles do no harm. Ids in order. */
 export async function submitControl(target: TaskTarget, requests: readonly unknown[], signal?: AbortSignal): Promise<string[]> {
   const payloads = requests.map((request) => packPayload([request]));
   const ids: string[] = [];
   const send = async (part: readonly number[]): Promise<void> => {
-    let functionId = await target.functionId();
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const answer = await target.client.submit(
-          {
-            endpointId: target.endpointId,
-            functionId,
-            payloads: part.map((index) => payloads[index] as string),
-            ...(target.priority.isKnown ? { priority: CONTROL_PRIORITY } : {}),
-            ...(target.userEndpointConfig === undefined ? {} : { userEndpointConfig: target.userEndpointConfig }),
-          },
-          { repeatable: true, ...(signal ? { signal } : {}) },
-        );
-        ids.push(...answer.taskIds);
-        return;
-      } catch (error) {
-        if (!(error instanceof DriverError) || error.code !== 'HF-GLOBUS-FUNCTION-NOT-FOUND' || attempt > 2) throw error;
-        functionId = await target.functionId(functionId);
-      }
-    }
+    const answer = await withFunction(target, (functionId) =>
+      target.client.submit(
+        {
+          endpointId: target.endpointId,
+          functionId,
+          payloads: part.map((index) => payloads[index] as string),
+          ...(target.priority.isKnown ? { priority: CONTROL_PRIORITY } : {}),
+          ...(target.userEndpointConfig === undefined ? {} : { userEndpointConfig: target.userEndpointConfig }),
+        },
+        { repeatable: true, ...(signal ? { signal } : {}) },
+      ),
+    );
+    ids.push(...answer.taskIds);
   };
   await sendInParts(payloads, send, (_, error) => Promise.reject(error));
   return ids;

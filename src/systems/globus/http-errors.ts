@@ -59,6 +59,9 @@ export const CODE_TABLE: Readonly<Record<string, Partial<Pick<StatusRow, 'class'
   INVALID_AUTH_TOKEN: { class: 'needs_login', code: 'HF-GLOBUS-UNAUTHENTICATED' },
   ENDPOINT_NOT_FOUND: { code: 'HF-GLOBUS-ENDPOINT-NOT-FOUND', next: 'Check globus_compute.endpoint_id (`holdfast endpoint show`).' },
   FUNCTION_NOT_FOUND: { code: 'HF-GLOBUS-FUNCTION-NOT-FOUND', next: 'It is registered again.' },
+  // After a login with another identity: what the first one registered and opened is not ours any more.
+  FUNCTION_ACCESS_FORBIDDEN: { code: 'HF-GLOBUS-FUNCTION-NOT-FOUND', next: 'It is registered again.' },
+  TASK_GROUP_ACCESS_FORBIDDEN: { code: 'HF-GLOBUS-GROUP-NOT-FOUND', next: 'A new group is opened.' },
   TASK_NOT_FOUND: { code: 'HF-GLOBUS-TASK-NOT-FOUND', next: 'The service has dropped it; the result is read from the endpoint.' },
   TASK_GROUP_NOT_FOUND: { code: 'HF-GLOBUS-GROUP-NOT-FOUND', next: 'A new group is opened.' },
   FUNCTION_NOT_PERMITTED: {

@@ -6,7 +6,7 @@ import { checkAnswer, launchAnswer, probeAnswer } from './answers.ts';
 import { agentArchive, trainingArchive } from './archive.ts';
 import type { CampaignFacts, FactsStore } from './campaign-facts.ts';
 import type { GlobusConnection } from './connection.ts';
-import { type ControlOptions, control, type TaskTarget } from './control-tasks.ts';
+import { type ControlOptions, control, type TaskTarget, withFunction } from './control-tasks.ts';
 import { endpointCapacity } from './endpoint-capacity.ts';
 import { campaignSettings, type DriverTimes, type GlobusDriverOptions, localLaunchDirectory } from './options.ts';
 import { packPayload } from './serialize.ts';
@@ -14,15 +14,17 @@ import { stageArchive } from './staging.ts';
 
 /** Opens the task group of a campaign with a probe task, which warms the endpoint and reports its host and Python. */
 export async function openGroup(target: TaskTarget, base: string): Promise<{ groupId: string; taskId: string }> {
-  const answer = await target.client.submit(
-    {
-      endpointId: target.endpointId,
-      functionId: await target.functionId(),
-      payloads: [packPayload([{ op: 'probe', base }])],
-      ...(target.userEndpointConfig === undefined ? {} : { userEndpointConfig: target.userEndpointConfig }),
-    },
-    // A group that nobody knows of holds nothing but the probe.
-    { repeatable: true },
+  const answer = await withFunction(target, (functionId) =>
+    target.client.submit(
+      {
+        endpointId: target.endpointId,
+        functionId,
+        payloads: [packPayload([{ op: 'probe', base }])],
+        ...(target.userEndpointConfig === undefined ? {} : { userEndpointConfig: target.userEndpointConfig }),
+      },
+      // A group that nobody knows of holds nothing but the probe.
+      { repeatable: true },
+    ),
   );
   return { groupId: answer.groupId, taskId: answer.taskIds[0] as string };
 }

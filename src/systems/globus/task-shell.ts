@@ -6,7 +6,7 @@ import { makeFolder } from '../../make-folder.ts';
 import type { LoginState, RemoteAnswer, RemoteCommand, RemoteShell } from '../../ssh/transport.ts';
 import { DriverError } from '../driver.ts';
 import { describeAnswer, fetchAnswer, putAnswer, shellAnswer } from './answers.ts';
-import { type ControlOptions, control, type TaskTarget, taskEnd } from './control-tasks.ts';
+import { type ControlOptions, control, type TaskTarget, taskEnd, withFunction } from './control-tasks.ts';
 import { AmbiguousAnswerError } from './http-errors.ts';
 import { sleep } from './request-budget.ts';
 import { packPayload } from './serialize.ts';
@@ -47,14 +47,16 @@ export function createTaskShell(target: TaskTarget, options: TaskShellOptions): 
     };
     let id: string;
     try {
-      const submitted = await target.client.submit(
-        {
-          endpointId: target.endpointId,
-          functionId: await target.functionId(),
-          payloads: [packPayload([request])],
-          ...(target.userEndpointConfig === undefined ? {} : { userEndpointConfig: target.userEndpointConfig }),
-        },
-        { repeatable: false, ...(signal ? { signal } : {}) },
+      const submitted = await withFunction(target, (functionId) =>
+        target.client.submit(
+          {
+            endpointId: target.endpointId,
+            functionId,
+            payloads: [packPayload([request])],
+            ...(target.userEndpointConfig === undefined ? {} : { userEndpointConfig: target.userEndpointConfig }),
+          },
+          { repeatable: false, ...(signal ? { signal } : {}) },
+        ),
       );
       id = submitted.taskIds[0] as string;
     } catch (error) {
