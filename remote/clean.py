@@ -5,15 +5,17 @@ python3 clean.py remove BASE FOLDER OWNER      removes it; OWNER is launch.json'
 python3 clean.py archive BASE FOLDER OWNER     packs it into FOLDER.tar.gz, reads that back, then removes the folder
 
 A launch folder is known by its launch.json (version 1, with an owner), never by its name. Links are not followed. launch.json goes last,
-so that what an interrupted call leaves behind is still known and is finished by the next one.
+so that what an interrupted call leaves behind is still known and is finished by the next one: also an archive whose folder was not yet removed.
 """
 
+import fcntl
 import json
 import os
 import shutil
 import sys
 import tarfile
 import time
+import zlib
 from typing import Any, Dict, List, Optional
 
 Json = Dict[str, Any]
@@ -153,13 +155,48 @@ def remove(folder: str) -> None:
     os.rmdir(folder)
 
 
+def is_archive_of(target: str, folder: str) -> bool:
+    """Whether an archive holds all that is still in a folder: then it was made of it, and its maker was stopped while it removed the folder."""
+    try:
+        with tarfile.open(target, "r:gz") as packed:
+            there = {member.name: member for member in packed.getmembers()}
+    except (OSError, EOFError, tarfile.TarError, zlib.error):
+        return False
+    above = os.path.dirname(folder)
+    for parent, _, files in os.walk(folder):
+        for name in files:
+            path = os.path.join(parent, name)
+            member = there.get(os.path.relpath(path, above))
+            facts = os.lstat(path)
+            # With their times: a later launch of the same name is another one.
+            if member is None or abs(member.mtime - facts.st_mtime) > 1e-5 or (member.isreg() and member.size != facts.st_size):
+                return False
+    return True
+
+
 def archive(folder: str) -> str:
     target = folder + ".tar.gz"
     if os.path.exists(target):
+        if is_archive_of(target, folder):
+            return target
         refuse("{} is there already".format(target))
-    part = "{}.{}.tmp".format(target, os.getpid())
+    # The same name each time: what a stopped call left is written over, and the lock keeps two calls apart.
+    part = target + ".tmp"
+    with open(part, "ab") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            refuse("{} is being packed by another call".format(folder))
+        except OSError:
+            # No locks on this file system: two calls at once then spoil each other's archive, which is read back before anything is removed.
+            pass
+        return pack(folder, part, target)
+
+
+def pack(folder: str, part: str, target: str) -> str:
     try:
-        with tarfile.open(part, "w:gz") as packed:
+        # The format that holds times to the last digit.
+        with tarfile.open(part, "w:gz", format=tarfile.PAX_FORMAT) as packed:
             packed.add(folder, arcname=os.path.basename(folder))
         with tarfile.open(part, "r:gz") as packed:
             there = sorted(member.name for member in packed.getmembers())
@@ -173,10 +210,22 @@ def archive(folder: str) -> str:
         with open(part, "rb+") as stream:
             os.fsync(stream.fileno())
         os.rename(part, target)
+        sync_folder(os.path.dirname(target))
     finally:
         if os.path.exists(part):
             os.unlink(part)
     return target
+
+
+def sync_folder(path: str) -> None:
+    """The archive's name must be on the disk before the first file of the folder goes. Some file systems refuse; they have no better to offer."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    except OSError:
+        pass
+    finally:
+        os.close(fd)
 
 
 def main(argv: List[str]) -> None:

@@ -309,3 +309,58 @@ def test_on_a_full_disk_no_agent_of_another_node_is_taken_for_dead(spool, small_
     wait_for(lambda: launch.names("done"))
     assert launch.done(name_of(1))["error"]["class"] == "node_failure"
     killed(second)
+
+
+def leave_behind(launch):
+    """What a dead agent may leave: an attempt at each step of its way, without a process."""
+    boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    launch.path("pilots/p1").mkdir(parents=True)
+    launch.write("pilots/p1/agent.json", {"pid": 1, "start_time": "0", "boot_id": boot, "host": os.uname().nodename})
+    launch.path("pilots/p1/lock").touch()
+    end = {"exit_code": 0, "signal": None, "spawn_error": None, "storage": False, "run_seconds": 1.0}
+    for trial, files in {
+        1: {},
+        2: {"started": None},
+        3: {"started": None, "exit.json": end, "results.json": {"y": 0.5}},
+        4: {"started": None, "exit.json": dict(end, exit_code=3)},
+        5: {"started": None, "exit.json": end, "results.json": {"y": 0.5}, "ending.json": {"status": "returned", "class": "walltime", "message": "m"}},
+        6: {"started": None, "exit.json": dict(end, exit_code=None, signal="SIGKILL")},
+        7: {},
+        8: {"started": None, "exit.json": end, "results.json": {"y": 0.5}},
+    }.items():
+        launch.attempt(trial).mkdir(parents=True)
+        for name, record in files.items():
+            started = {"agent": "p1", "host": os.uname().nodename, "boot_id": boot, "at": 1}
+            launch.write("trials/trial-%04d/attempt-1/%s" % (trial, name), started if record is None else record)
+        launch.offer(trial)
+        launch.path("spool/claimed/p1").mkdir(parents=True, exist_ok=True)
+        os.rename(launch.path("spool/ready", name_of(trial) + ".json"), launch.path("spool/claimed/p1", name_of(trial) + ".json"))
+    launch.path("spool/stop").mkdir()
+    launch.path("spool/stop", name_of(7)).write_text("because\n")
+    launch.path("spool/done").mkdir()
+    launch.write("spool/done/" + name_of(8) + ".json", {"status": "completed", "error": None, "mark": "the first"})
+
+
+LEFT = ["completed", "failed lost", "completed", "failed exit_code", "returned walltime", "failed lost", "stopped cancelled", "completed"]
+
+
+@pytest.mark.parametrize("first_step", range(1, 6))
+def test_whatever_a_dead_agent_left_has_its_end_however_often_those_who_settle_it_are_killed(spool, first_step):
+    # At every fifth change, each time by two agents in a row, so that the runs of this test meet them all.
+    for step in range(first_step, 400, 5):
+        launch = spool(named())
+        leave_behind(launch)
+        for pilot in ("p2", "p3"):
+            died = launch.agent("--idle-exit", "0.1", pilot=pilot, die_after=step).wait(timeout=60) == -signal.SIGKILL
+        records = launch.run(pilot="p4")
+        ends = ["{} {}".format(records[name_of(trial)]["status"], (records[name_of(trial)]["error"] or {}).get("class", "")).strip() for trial in range(1, 9)]
+        # An attempt may be lost that was started and whose agent, one of those killed here, died at once.
+        assert ends == LEFT or (ends[0] == "failed lost" and ends[1:] == LEFT[1:]), "killed after change {}".format(step)
+        assert records[name_of(8)]["mark"] == "the first"
+        assert launch.claims() == launch.names("ready") == []
+        assert not list(launch.path("spool/stop").iterdir())
+        assert len(launch.starts()) <= 1
+        if not died:
+            assert step > 20
+            return
+    raise AssertionError("it never came to its end")

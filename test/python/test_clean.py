@@ -1,5 +1,6 @@
 """remote/clean.py: what it takes for a launch folder, and that it removes nothing else."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -128,6 +129,40 @@ def test_a_removal_that_was_cut_off_is_finished_by_the_next(base: Path, tmp_path
     (found,) = listed(base, tmp_path)
     assert call("remove", str(base), found["folder"], json.dumps(found["owner"]), cwd=tmp_path).returncode == 0
     assert list(base.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["archive", "remove"])
+def test_a_call_that_is_cut_off_after_any_step_is_finished_by_the_next(base: Path, tmp_path: Path, verb: str) -> None:
+    dying = Path(__file__).with_name("dying.py")
+    for step in range(1, 60):
+        folder = launch(base, "cut")
+        (folder / "pilots").mkdir()
+        command = [sys.executable, str(dying), str(step), str(SCRIPT), verb, str(base), str(folder), json.dumps(OWNER)]
+        is_over = subprocess.run(command, check=False, stdout=subprocess.DEVNULL, cwd=str(tmp_path)).returncode == 0
+        if (folder / "launch.json").exists():
+            done = call(verb, str(base), str(folder), json.dumps(OWNER), cwd=tmp_path)
+            assert done.returncode == 0, "cut off after step {}: {}".format(step, done.stderr)
+        # At worst an empty folder is left.
+        if folder.exists():
+            folder.rmdir()
+        assert [entry.name for entry in base.iterdir()] == (["cut.tar.gz"] if verb == "archive" else [])
+        if verb == "archive":
+            with tarfile.open(str(base / "cut.tar.gz")) as archive:
+                assert {"cut/launch.json", "cut/trials/job_trial-0001/attempt-1/stdout.log"} <= set(archive.getnames())
+            (base / "cut.tar.gz").unlink()
+        if is_over:
+            assert step > 3
+            return
+    raise AssertionError("it never came to its end")
+
+
+def test_two_archives_of_one_folder_at_once_are_kept_apart(base: Path, tmp_path: Path) -> None:
+    folder = launch(base, "twice")
+    with open(str(folder) + ".tar.gz.tmp", "ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = call("archive", str(base), str(folder), json.dumps(OWNER), cwd=tmp_path)
+        assert done.returncode == 3 and "another call" in done.stderr
+    assert call("archive", str(base), str(folder), json.dumps(OWNER), cwd=tmp_path).returncode == 0
 
 
 def test_heartbeats_tell_an_agent_at_work(base: Path, tmp_path: Path) -> None:
