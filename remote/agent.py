@@ -49,6 +49,7 @@ BALLAST_SECONDS = 10
 OUTSIDE_SECONDS = 2.0
 EXIT_ANOTHER_LIVES = 3
 EXIT_UNWRITTEN = 5
+EXIT_NO_SPACE = 6
 EXIT_RUNNING_ELSEWHERE = 75
 
 
@@ -2075,6 +2076,15 @@ def main(argv: Optional[List[str]] = None) -> int:
     except LaunchError as error:
         sys.stderr.write(str(error) + "\n")
         return 4
+    except OSError as error:
+        if not is_storage(error):
+            raise
+        try:
+            sys.stderr.write("The agent has no space for its own files: {}\n".format(error))
+        except OSError:
+            # Standard error is a file of the same disk.
+            pass
+        return EXIT_NO_SPACE
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DriverError } from '../driver.ts';
-import { isThere } from '../spool/durable-write.ts';
+import { errorCode, isThere } from '../spool/durable-write.ts';
 import { readAgents } from '../spool/heartbeats.ts';
 import { readLaunch } from '../spool/launch-folder.ts';
 import { stopAll } from '../spool/offers.ts';
@@ -9,13 +9,21 @@ import { isAlive, signalTo } from './processes.ts';
 import { recoverClaims } from './recover.ts';
 import type { RegisteredLaunch } from './registry.ts';
 
+const FULL = new Set(['ENOSPC', 'EDQUOT']);
+
 /**
  * Ends everything of a launch on this computer and confirms it: stop file, then the agents' own end with the grace that trials get, then
  * SIGKILL, then the recovery that kills trainings by their token. Throws DriverError `transport` when an agent survives even that.
  */
 export async function endLaunch(launch: RegisteredLaunch): Promise<void> {
   if (!(await isThere(launch.directory))) return;
-  await stopAll(launch.directory, 'The campaign is over.');
+  try {
+    await stopAll(launch.directory, 'The campaign is over.');
+  } catch (error) {
+    if (!FULL.has(errorCode(error) ?? '')) throw error;
+    // On a full disk a campaign must end as well, or it keeps it full.
+    for (const agent of await living(launch.directory)) signalTo(agent.pid, 'SIGTERM');
+  }
   const head = await readLaunch(launch.directory);
   const patience = 2 * (head?.limits.grace_seconds ?? 30) + 10;
   if (!(await untilGone(launch.directory, patience))) {

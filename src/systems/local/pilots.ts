@@ -19,6 +19,10 @@ const START_SECONDS = 60;
 const AGENT_POLL = '0.02';
 const AGENT_HEARTBEAT = '0.5';
 
+/** Exit codes of the agent: another holds the name and is about to write who it is; there is no space for its own files. */
+const NAME_IS_HELD = 3;
+const NO_SPACE = 6;
+
 /**
  * Starts an agent that outlives this process. The pilot's name is the key: where an agent of that name has ever come up, it is found and not
  * started again; of two that start at once, the lock in the pilot's folder lets one live.
@@ -46,20 +50,20 @@ export async function startAgent(settings: LocalSettings, launch: RegisteredLaun
   });
   closeSync(output);
   const end = once(child, 'exit').then(
-    ([code, signal]) => `it ended with ${code === null ? signal : `exit code ${code}`}`,
-    (error: unknown) => `it could not be started (${errorCode(error) ?? String(error)})`,
+    ([code, signal]) => ({ code, how: `it ended with ${code === null ? signal : `exit code ${code}`}` }),
+    (error: unknown) => ({ code: null, how: `it could not be started (${errorCode(error) ?? String(error)})` }),
   );
-  let ended: string | undefined;
-  end.then((text) => {
-    ended = text;
+  let ended: { readonly code: number | null; readonly how: string } | undefined;
+  end.then((found) => {
+    ended = found;
   });
   child.unref();
 
   for (let waited = 0; waited < START_SECONDS * 1000; waited += 20) {
     const id = await nativeId(folder);
     if (id !== undefined) return { kind: 'started', nativeId: id };
-    // Exit code 3 says that another agent holds the name: it is about to write who it is.
-    if (ended !== undefined && ended !== 'it ended with exit code 3') return refused(launch, folder, ended);
+    if (ended?.code === NO_SPACE) throw Object.assign(new Error(`${folder} takes no file`), { code: 'ENOSPC' });
+    if (ended !== undefined && ended.code !== NAME_IS_HELD) return refused(launch, folder, ended.how);
     await sleep(20);
   }
   return { kind: 'unknown', message: `The agent of ${request.pilot} has not reported within ${START_SECONDS} s.` };

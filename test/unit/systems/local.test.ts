@@ -244,6 +244,37 @@ describe('the local system', () => {
     }
   });
 
+  test.each([0, 20])('a pilot that is to start on a full disk (%i KiB are left) waits for space, it is not refused', async (left) => {
+    const disk = smallDisk();
+    const pilot = { pilot: 'c.p1', campaign: 'c' };
+    try {
+      await driver.prepareLaunch(launchPlan('results', 'c', ['true']), silent);
+      disk?.fill(left);
+      const begun = await driver.startPilot(pilot).catch((error: unknown) => error);
+      if (disk !== undefined && left === 0) expect(begun).toMatchObject({ class: 'transport', code: 'HF-SPOOL-NOT-WRITABLE' });
+      else expect(begun).toMatchObject({ kind: 'started' });
+      disk?.empty();
+      expect(await driver.startPilot(pilot)).toMatchObject({ kind: 'started' });
+    } finally {
+      await driver.closeLaunch('c');
+      disk?.unmount();
+    }
+  });
+
+  test('a campaign that is closed on a full disk ends its agent', async () => {
+    const disk = smallDisk();
+    const pilot = { pilot: 'c.p1', campaign: 'c' };
+    try {
+      await driver.prepareLaunch(launchPlan('results', 'c', ['true']), silent);
+      await driver.startPilot(pilot);
+      disk?.fill();
+      await driver.closeLaunch('c');
+      expect(await livingAgents('c')).toEqual([]);
+    } finally {
+      disk?.unmount();
+    }
+  });
+
   test('a results folder that cannot be made is refused with what to do', async () => {
     writeFileSync(path.join(home.folder, 'results'), 'a file');
     await expect(driver.prepareLaunch(launchPlan('results', 'c', ['true']), silent)).rejects.toMatchObject({
