@@ -1068,7 +1068,7 @@ class Attempt:
         self.started = time.monotonic()
         self.reports.heard = self.started
 
-    def ended(self) -> Optional[Json]:
+    def ended(self, log: Log) -> Optional[Json]:
         """The keeper's report once it is gone, else None."""
         if os.waitpid(self.keeper, os.WNOHANG)[0] == 0:
             return None
@@ -1077,6 +1077,8 @@ class Attempt:
         try:
             return json.loads(text.decode("utf-8"))
         except ValueError:
+            # The keeper was killed. What it kept must be gone before its end is on record, or the next attempt runs beside it.
+            end_leftovers(os.path.join(self.folder, "started"), os.path.join(self.folder, "process.json"), self.launch.token(self.name), log)
             return read_end(self.folder) or dict(UNKNOWN_END, run_seconds=round(self.run_seconds, 3))
 
     def begin_end(self, ending: Ending, log: Log) -> None:
@@ -1517,7 +1519,7 @@ class Agent:
         for name, attempt in list(self.running.items()):
             if attempt.end is None:
                 try:
-                    attempt.end = attempt.ended()
+                    attempt.end = attempt.ended(self.log)
                 except ChildProcessError:
                     attempt.end = dict(UNKNOWN_END, run_seconds=round(attempt.run_seconds, 3))
                 if attempt.end is None:

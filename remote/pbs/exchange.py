@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 from urllib.parse import quote
 
 Json = Dict[str, Any]
@@ -268,6 +268,14 @@ class Pilot:
         return found
 
 
+def tried(step: Callable[[Json], Any], each: Json) -> Any:
+    """One campaign's full disk must not keep the others from being looked at: the step is tried again at the next look."""
+    try:
+        return step(each)
+    except OSError as error:
+        return {"answer": "failed", "stderr": str(error)}
+
+
 def identity_of(path: str) -> Optional[Tuple[int, int]]:
     try:
         found = os.stat(path)
@@ -313,8 +321,8 @@ class Exchange:
             if "maintenance" in self.request:
                 answer["maintenance"] = self.maintenance(self.request["maintenance"])
             answer["submit"] = [self.submit(each) for each in self.request.get("submit", [])]
-            answer["cancel"] = [self.cancel(each) for each in self.request.get("cancel", [])]
-            answer["settle"] = [self.settle(each) for each in self.request.get("settle", [])]
+            answer["cancel"] = [tried(self.cancel, each) for each in self.request.get("cancel", [])]
+            answer["settle"] = [tried(self.settle, each) for each in self.request.get("settle", [])]
             if "look" in self.request:
                 answer["look"] = self.look(self.request["look"])
             if "close" in self.request:
@@ -401,7 +409,7 @@ class Exchange:
         name = "{}.{}".format(each["trial"], each["attempt"])
         if launch is None or not ATTEMPT.match(name):
             return False
-        self.note_bad_node(launch, read_json(launch.spool("done", name + ".json")) or {})
+        tried(lambda record: self.note_bad_node(launch, record), read_json(launch.spool("done", name + ".json")) or {})
         try:
             os.rename(launch.spool("done", name + ".json"), launch.spool("collected", name + ".json"))
         except OSError:
@@ -699,7 +707,7 @@ class Exchange:
                         ids.append(row["id"])
         found = {"pilots": pilots, "qstat": self.ask(ids)}  # type: Json
         for row in pilots:
-            self.note_seen(row, found["qstat"])
+            tried(lambda each: self.note_seen(each, found["qstat"]), row)
         found.update(self.records(int(wanted.get("max_bytes", ANSWER_BYTES))))
         found["files"] = self.small_files(found["done"], int(wanted.get("collect_bytes", 0)))
         avoided = {launch.campaign: names_in(os.path.join(launch.folder, "pbs", "avoid")) for launch in self.launches.values()}

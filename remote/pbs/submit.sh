@@ -43,8 +43,8 @@ trap 'rm -f lock/owner; rmdir lock 2>/dev/null' EXIT
 trap 'exit 1' HUP INT TERM
 printf '%s %s\n' "$(uname -n)" "$$" >lock/owner
 
-if [ -s jobid ]; then
-  say recorded "$(cat jobid)"
+if is_id_list jobid; then
+  say recorded "$(head -n 1 jobid)"
   exit 0
 fi
 # A job that has started has put its own id here.

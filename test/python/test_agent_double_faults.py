@@ -364,3 +364,17 @@ def test_whatever_a_dead_agent_left_has_its_end_however_often_those_who_settle_i
             assert step > 20
             return
     raise AssertionError("it never came to its end")
+
+
+def test_a_training_whose_keeper_was_killed_is_gone_before_its_end_is_on_record(spool):
+    launch = spool(named("1000"))
+    launch.offer(1)
+    agent = launch.agent()
+    wait_for((launch.attempt(1) / "process.json").exists)
+    process = json.loads((launch.attempt(1) / "process.json").read_text())
+    os.kill(process["keeper"], signal.SIGKILL)
+    wait_for(lambda: launch.names("done"))
+    assert not lives(process["pid"])
+    assert launch.done(name_of(1))["error"]["class"] == "killed"
+    agent.terminate()
+    assert agent.wait(timeout=60) == 0

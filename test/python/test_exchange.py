@@ -208,3 +208,42 @@ def test_a_lock_that_somebody_took_since_it_was_found_dead_is_left_to_him(site, 
     monkeypatch.setattr(exchange, "age_seconds", lambda _path: 3600.0)
     assert pilot.clear_dead_lock(exchange.settings_of(str(site.folder / "state"), {}))
     assert not lock.exists()
+
+
+def test_what_cannot_be_settled_on_one_disk_keeps_nobody_from_the_look(site):
+    site.prepare()
+    site.offer("trial-0001")
+    pbs = make_pilot(site)
+    (pbs.parent / "heartbeat.json").write_text(json.dumps({"beat": 3, "state": "running", "busy": [], "finished": 0}))
+    # As a full disk: the end cannot be put on record.
+    (pbs / "ended.json").mkdir()
+    end = {"campaign": "c", "pilot": "c.p1", "end": {"kind": "killed", "message": "gone"}}
+    answer = site.ask(settle=[end], cancel=[], look={"pilots": ["c.p1"]})
+    assert answer["settle"][0]["answer"] == "failed"
+    assert [row["pilot"] for row in answer["look"]["pilots"]] == ["c.p1"]
+    (pbs / "ended.json").rmdir()
+    assert site.ask(settle=[end])["settle"] == [{"answer": "settled"}]
+
+
+def test_an_end_that_was_taken_in_comes_again_when_its_attempt_is_asked_for(site):
+    site.prepare()
+    record = {"trial": "trial-0001", "attempt": 1, "status": "completed", "files": []}
+    for ask in (lambda: site.offer("trial-0001"), lambda: site.stop("trial-0001")):
+        (site.launch / "spool" / "collected" / "trial-0001.1.json").write_text(json.dumps(record))
+        assert ask()["orders"] == ["done"]
+        assert [each["trial"] for each in site.ask(look={})["look"]["done"]] == ["trial-0001"]
+        site.ask(acks=[{"campaign": "c", "trial": "trial-0001", "attempt": 1}])
+        assert site.names("collected") == ["trial-0001.1"]
+
+
+def test_a_damaged_job_id_is_looked_up_by_name_again(site):
+    pbs = make_pilot(site)
+    (pbs / "jobid").write_text("12")
+    bin_folder = site.folder / "bin"
+    bin_folder.mkdir()
+    (bin_folder / "qselect").write_text("#!/bin/sh\necho 12.server\n")
+    (bin_folder / "qselect").chmod(0o755)
+    env = dict(os.environ, PATH="{}:{}".format(bin_folder, os.environ["PATH"]))
+    subprocess.run(["/bin/sh", str(site.tools / "submit.sh"), str(pbs), "key", "me", "1"], env=env, check=True)
+    assert (pbs / "jobid").read_text() == "12.server\n"
+    assert (pbs / "answer").read_text() == "recorded 12.server\n"
