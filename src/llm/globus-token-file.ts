@@ -24,12 +24,12 @@ export function tokenFilePath(login: GlobusLogin, env: Environment): string {
   return path.join(env.HOME || homedir(), '.globus', 'app', login.clientId, login.app, 'tokens.json');
 }
 
-/** A login that Globus Auth or the service has refused is not tried again for so long (R12): a new login has another refresh token and is tried at once. */
+/** A login that Globus Auth or the service has refused is not tried again for so long (R12); other tokens in the file are tried at once. */
 const REFUSED_MS = 30 * 60_000;
 
 /** What this process knows of a token file: a refused login, and a token that could not be written down. */
 interface Memory {
-  readonly refused?: { readonly refreshToken: string | null; readonly until: number };
+  readonly refused?: { readonly tokens: string; readonly until: number };
   readonly unsaved?: TokenRecord;
 }
 const memories = new Map<string, Memory>();
@@ -41,13 +41,18 @@ export async function noteRefusedLogin(login: GlobusLogin, env: Environment): Pr
   if (stored !== undefined) noteRefused(file, stored);
 }
 
-function noteRefused(file: string, { refresh_token: refreshToken }: TokenRecord): void {
-  memories.set(file, { ...memories.get(file), refused: { refreshToken, until: performance.now() + REFUSED_MS } });
+function noteRefused(file: string, record: TokenRecord): void {
+  memories.set(file, { ...memories.get(file), refused: { tokens: tokensOf(record), until: performance.now() + REFUSED_MS } });
 }
 
-function isRefused(file: string, { refresh_token: refreshToken }: TokenRecord): boolean {
+function isRefused(file: string, record: TokenRecord): boolean {
   const refused = memories.get(file)?.refused;
-  return refused !== undefined && refused.refreshToken === refreshToken && performance.now() < refused.until;
+  return refused !== undefined && refused.tokens === tokensOf(record) && performance.now() < refused.until;
+}
+
+/** Both, since nobody says that a new login brings another refresh token. */
+function tokensOf({ access_token: access, refresh_token: refresh }: TokenRecord): string {
+  return `${access} ${refresh}`;
 }
 
 /**

@@ -52,7 +52,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   const { environment } = options;
   let cached: TokenRecord | undefined;
   let running: Promise<TokenRecord> | undefined;
-  let dead: { readonly token: string; readonly error: DriverError } | undefined;
+  let dead: { readonly tokens: string; readonly error: DriverError } | undefined;
 
   async function obtain(rejected: string | undefined): Promise<TokenRecord> {
     const login = resolveLogin(options.method, environment, options.env);
@@ -94,11 +94,13 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
         'Globus login has expired and has no refresh token. Run `holdfast login globus`.',
       );
     }
-    if (dead?.token === record.refresh_token) throw dead.error;
+    // Both tokens, since nobody says that a new login brings another refresh token.
+    const tokens = `${record.access_token} ${record.refresh_token}`;
+    if (dead?.tokens === tokens) throw dead.error;
     try {
       return await refresh(environment, record, login.clientId);
     } catch (error) {
-      if (error instanceof DriverError && error.class === 'needs_login') dead = { token: record.refresh_token, error };
+      if (error instanceof DriverError && error.class === 'needs_login') dead = { tokens, error };
       throw error;
     }
   }

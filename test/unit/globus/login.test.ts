@@ -231,6 +231,23 @@ describe('a worker', () => {
     await expect(worker.token()).resolves.toMatch(/^Ag/);
   });
 
+  it('whose new login brings the same refresh token renews it again when its time comes', async () => {
+    service.tokenSeconds = 1;
+    await login();
+    const kept = [...service.refreshTokens];
+    service.refreshTokens.clear();
+    const worker = authorizer();
+    await expect(worker.token()).rejects.toMatchObject({ class: 'needs_login' });
+    // The same one is good again, and another access token lies beside it.
+    const store = await openTokenStore(globusEnvironment(env));
+    const record = await store.read('user/local', 'funcx_service');
+    if (record === undefined) throw new Error('no login');
+    await store.write('user/local', [{ ...record, access_token: 'of the new login' }]);
+    for (const token of kept) service.refreshTokens.add(token);
+    service.tokenSeconds = 172_800;
+    await expect(worker.token()).resolves.toMatch(/^Ag/);
+  });
+
   it('that gives up waiting for a renewal does not end it for the others', async () => {
     service.tokenSeconds = 1;
     await login();
