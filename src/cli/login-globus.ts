@@ -1,9 +1,10 @@
-import { createInterface } from 'node:readline/promises';
+import { DriverError } from '../systems/driver.ts';
 import { resolveLogin } from '../systems/globus/authorizer.ts';
 import { type Environment, globusEnvironment } from '../systems/globus/environment.ts';
 import { noteLogin } from '../systems/globus/login-end.ts';
 import { COMPUTE_RESOURCE_SERVER, clientCredentials, finishNativeLogin, startNativeLogin } from '../systems/globus/oauth.ts';
 import { openTokenStore } from '../systems/globus/token-store.ts';
+import { askLine } from './ask-line.ts';
 
 export interface LoginIo {
   readonly input: NodeJS.ReadableStream;
@@ -27,16 +28,23 @@ export async function loginGlobus(options: { readonly client?: boolean }, io: Lo
   }
   const attempt = startNativeLogin(environment, login.clientId);
   io.output.write(`Open this link in any browser, log in, and copy the code that it shows:\n\n${attempt.url}\n\n`);
-  const reader = createInterface({ input: io.input, output: io.output });
-  try {
-    const code = await reader.question('Code: ');
-    const records = await finishNativeLogin(environment, attempt, code);
-    await store.write(login.namespace, records);
-    const lasting = records.find((record) => record.resource_server === COMPUTE_RESOURCE_SERVER);
-    if (lasting?.refresh_token) await noteLogin(environment, login.namespace, lasting, Date.now(), true);
-  } finally {
-    reader.close();
-  }
+  const code = await askLine(io.input, io.output, 'Code: ');
+  if (!code?.trim())
+    throw new DriverError(
+      'needs_login',
+      'HF-GLOBUS-CODE',
+      'No code was typed. Run `holdfast login globus` in a terminal and bring it the code.',
+    );
+  const records = await finishNativeLogin(environment, attempt, code);
+  const lasting = records.find((record) => record.resource_server === COMPUTE_RESOURCE_SERVER);
+  if (lasting === undefined)
+    throw new DriverError(
+      'needs_login',
+      'HF-GLOBUS-SCOPE',
+      'The login brought no token for Globus Compute. Log in again and give consent.',
+    );
+  await store.write(login.namespace, records);
+  if (lasting.refresh_token) await noteLogin(environment, login.namespace, lasting, Date.now(), true);
   io.output.write(`You are logged in to Globus Compute (${store.path}).\n`);
   return login.namespace;
 }

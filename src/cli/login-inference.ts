@@ -1,9 +1,9 @@
-import { createInterface } from 'node:readline/promises';
 import { finishInferenceLogin, startInferenceLogin } from '../llm/inference-login.ts';
 import type { GlobusLogin } from '../llm/options.ts';
 import { loadLlmService } from '../spec/llm-service.ts';
 import { DriverError } from '../systems/driver.ts';
 import type { Environment } from '../systems/globus/environment.ts';
+import { askLine } from './ask-line.ts';
 
 export interface InferenceLoginIo {
   readonly input: NodeJS.ReadableStream;
@@ -24,12 +24,14 @@ export async function loginInference(service: string, io: InferenceLoginIo): Pro
   const attempt = startInferenceLogin(login, io.env, true);
   const who = login.domains.length === 0 ? '' : ` with an identity of ${login.domains.join(' or ')}`;
   io.output.write(`Open this link in any browser, log in${who}, and copy the code that it shows:\n\n${attempt.url}\n\n`);
-  const reader = createInterface({ input: io.input, output: io.output });
-  try {
-    const file = await finishInferenceLogin(login, io.env, attempt, await reader.question('Code: '));
-    io.output.write(`You are logged in to the inference service ${service} for 30 days (${file}).\n`);
-    return file;
-  } finally {
-    reader.close();
-  }
+  const code = await askLine(io.input, io.output, 'Code: ');
+  if (!code?.trim())
+    throw new DriverError(
+      'needs_login',
+      'HF-LLM-LOGIN',
+      'No code was typed. Run `holdfast login inference` in a terminal and bring it the code.',
+    );
+  const file = await finishInferenceLogin(login, io.env, attempt, code);
+  io.output.write(`You are logged in to the inference service ${service} for 30 days (${file}).\n`);
+  return file;
 }

@@ -1,9 +1,9 @@
-import { createInterface } from 'node:readline/promises';
 import { type Client, WorkflowNotFoundError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
 import { drainUpdate, pauseUpdate, resumeUpdate, stopUpdate } from '../../workflows/messages.ts';
 import { plural } from '../view/format.ts';
 import { endedTrials } from '../view/progress.ts';
 import { askEnd, askStatus } from './ask-campaign.ts';
+import { askLine } from './ask-line.ts';
 import { findCampaign } from './campaigns.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
@@ -91,15 +91,9 @@ function recorded(client: Client, campaign: string, verb: Verb, { reason }: Stee
 
 /** Asks on the terminal; anything but y or yes is a no. */
 export async function confirm(io: CliIo, question: string): Promise<boolean> {
-  const reader = createInterface({ input: io.input, output: io.errors });
-  try {
-    return /^y(es)?$/i.test((await reader.question(`${question} [y/N] `, { signal: io.interrupted })).trim());
-  } catch {
-    // Ctrl-C or the end of the input is a no.
-    return false;
-  } finally {
-    reader.close();
-  }
+  // Ctrl-C or the end of the input is a no.
+  const answer = await askLine(io.input, io.errors, `${question} [y/N] `, io.interrupted);
+  return /^y(es)?$/i.test((answer ?? '').trim());
 }
 
 const ANOTHER = 'Start another one with `holdfast run FILE`.';

@@ -88,6 +88,17 @@ describe('holdfast login globus', () => {
     expect(printed).not.toContain(token);
   });
 
+  it.each(['', '\n', '  \n'])('that is given %j instead of a code says what to do and asks nobody', async (typed) => {
+    const input = new PassThrough();
+    input.end(typed);
+    await expect(loginGlobus({}, { input, output: new PassThrough(), env })).rejects.toMatchObject({
+      class: 'needs_login',
+      code: 'HF-GLOBUS-CODE',
+      message: expect.stringContaining('in a terminal'),
+    });
+    expect(tokenRequests()).toHaveLength(0);
+  });
+
   it('with a wrong code says so and keeps nothing', async () => {
     await expect(login((code) => `${code}x`)).rejects.toMatchObject({ class: 'needs_login', code: 'HF-GLOBUS-CODE' });
     await expect(authorizer().token()).rejects.toMatchObject({ code: 'HF-GLOBUS-LOGIN-MISSING' });
