@@ -23,14 +23,19 @@ export async function tell(state: SystemState, told: Told): Promise<void> {
   for (const { campaign, reports } of told.rungs) signals.push(getExternalWorkflowHandle(campaign).signal(rungReportsSignal, { reports }));
   await Promise.all(signals.map((signal) => signal.catch(noteLostSignal)));
   if (told.breaker !== undefined) await notifyCampaigns(state, { topic: 'breaker', text: told.breaker });
-  // Histories of earlier versions let a campaign on this computer go on behind its budget.
-  const overdrawn = told.overdrawn !== undefined && patched('node-hours-without-walltime') ? told.overdrawn : [];
-  for (const { campaign, text } of [...(told.spent ?? []), ...overdrawn])
+  for (const { campaign, text } of [...(told.spent ?? []), ...overdrawnNow(state, told)])
     await getExternalWorkflowHandle(campaign).signal(systemNoticeSignal, { topic: 'budget', text }).catch(noteLostSignal);
   // Histories of earlier versions have no such message.
   if (told.nearlySpent !== undefined && patched('node-hour-marks'))
     for (const { campaign, text } of told.nearlySpent)
       await getExternalWorkflowHandle(campaign).signal(systemNoticeSignal, { topic: 'node-hours', text }).catch(noteLostSignal);
+}
+
+/** Histories of earlier versions let a campaign on this computer go on behind its budget: it is told at the first look after them. */
+function overdrawnNow(state: SystemState, { overdrawn = [] }: Told): NonNullable<Told['overdrawn']> {
+  if (overdrawn.length === 0 || patched('node-hours-without-walltime')) return overdrawn;
+  for (const { campaign } of overdrawn) delete state.overdrawn?.[campaign];
+  return [];
 }
 
 export async function notifyCampaigns(state: SystemState, notice: SystemNotice): Promise<void> {
