@@ -29,6 +29,7 @@ export function openDesk(state: CampaignState) {
   let mustJudge = false;
   let fruitless = 0;
   let errands = 0;
+  let isQuestionLeft = false;
   let asked: 'no' | 'waiting' | 'slow' | 'answered' = 'no';
   let known: Set<string> | undefined;
   let parameterOrder: string[] | undefined;
@@ -193,6 +194,12 @@ export function openDesk(state: CampaignState) {
       desk.changed();
     },
     isAnswerSlow: (): boolean => asked === 'slow',
+    isAsking: (): boolean => asked === 'waiting' || asked === 'slow',
+    /** The answer would come to a run that is over: the next one asks again. */
+    leaveQuestion(): void {
+      isQuestionLeft = true;
+    },
+    isQuestionLeft: (): boolean => isQuestionLeft,
     /** Whether an answer has come since the last call. */
     takeAnswer(): boolean {
       if (asked !== 'answered') return false;

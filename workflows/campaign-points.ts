@@ -29,11 +29,12 @@ export async function pointsAtHand(state: CampaignState, spec: CampaignSpec, des
   return state.enqueued.length + state.ahead.length > 0 ? 'points' : 'nothing';
 }
 
-/** An answer that comes when nothing more is started is not waited for. */
+/** An answer that comes when nothing more is started, or to a run that is over, is not waited for. */
 async function askWhileSearching(state: CampaignState, desk: Desk): Promise<void> {
   const scope = new CancellationScope();
   let isAnswered = false;
-  void condition(() => isAnswered || (state.phase !== 'running' && state.phase !== 'paused')).then(() => {
+  const isUseless = () => desk.isQuestionLeft() || (state.phase !== 'running' && state.phase !== 'paused');
+  void condition(() => isAnswered || isUseless()).then(() => {
     if (!isAnswered) scope.cancel();
   });
   void condition(() => isAnswered, PATIENCE_MS).then((isInTime) => {

@@ -17,6 +17,8 @@ export interface DevServerOptions {
   /** The wanted port or none: waits up to a minute for it. For a server that takes the place of one whose clients are still there. */
   readonly mustHavePort?: boolean;
   readonly isHeadless?: boolean;
+  /** Dynamic configuration beyond ours, `key=value`. */
+  readonly settings?: readonly string[];
   /** Told as soon as the process is there, before it answers: whoever dies meanwhile leaves word of it. */
   readonly onSpawn?: (server: Pick<DevServer, 'pid' | 'address' | 'uiUrl'>) => void;
   /** Ends the start; the process is ended with it. */
@@ -74,7 +76,7 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
     '--log-level',
     'error',
   );
-  for (const setting of DYNAMIC_CONFIG) args.push('--dynamic-config-value', setting);
+  for (const setting of [...DYNAMIC_CONFIG, ...(options.settings ?? [])]) args.push('--dynamic-config-value', setting);
   for (const flag of searchAttributeFlags()) args.push('--search-attribute', flag);
   // A group of its own: Ctrl-C in the terminal reaches us first, and we stop worker and server in order.
   const child = spawn(options.binary, args, { stdio: ['ignore', log, log], detached: true });

@@ -22,13 +22,18 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-export async function startEngine(): Promise<Engine> {
+/** Histories of so many events make a workflow go on as new; the server's own limit is 4,096. */
+export const shortHistories = (events: number) => [`limit.historyCount.suggestContinueAsNew=${events}`];
+
+/** `settings`: the server's dynamic configuration, for what else would take thousands of trials. */
+export async function startEngine(settings: readonly string[] = []): Promise<Engine> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'holdfast-engine-'));
   const server = await startDevServer({
     binary: inject('temporalBinary'),
     dbFile: path.join(folder, 'temporal.db'),
     logFile: path.join(folder, 'server.log'),
     isHeadless: true,
+    settings,
   });
   const connection = await Connection.connect({ address: server.address });
   const client = new Client({ connection });

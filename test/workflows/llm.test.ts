@@ -1,7 +1,7 @@
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { enqueueUpdate, statusQuery, stopSignal, trialsQuery } from '../../workflows/messages.ts';
-import { type Engine, eventually, startEngine } from '../support/engine.ts';
+import { type Engine, eventually, shortHistories, startEngine } from '../support/engine.ts';
 import { type LlmEndpoint, type Scripted, startLlmEndpoint } from '../support/llm-endpoint.ts';
 import { createScriptedDriver } from '../support/scripted-driver.ts';
 
@@ -135,5 +135,33 @@ describe('a campaign with a language model', () => {
     await Worker.runReplayHistory({ workflowBundle: { codePath: inject('bundleFile') } }, await handle.fetchHistory(), 'llm-thinks');
     worker.shutdown();
     await worker.finished;
+  }, 300_000);
+});
+
+describe('a campaign with a language model whose history has grown', () => {
+  it('goes on as new while the model thinks: the question is left, and the next run asks again', async () => {
+    process.env.HOLDFAST_TEST_LLM_KEY = KEY;
+    const engine = await startEngine(shortHistories(200));
+    const endpoint = await startLlmEndpoint(() => ({ content: '{"points": [{"params": {"x": 0.8}}]}', delayMs: 90_000 }));
+    await engine.startWorker({ local: createScriptedDriver('local', { runMs: 100 }).driver });
+    const change = { llm: { timeout: 120 }, budget: { trials: 10_000 }, allow_duplicates: true, sampler: { type: 'random', seed: 7 } };
+    await engine.start(spec(endpoint, change), 'llm-renews');
+    const handle = engine.client.workflow.getHandle('llm-renews');
+    await eventually(() => endpoint.requests.length === 1, 60, 'the question');
+    const asked = Date.now();
+    const { runId } = await handle.describe();
+    await eventually(async () => (await handle.describe()).runId !== runId, 80, 'the next run');
+    const { counts } = await handle.query(statusQuery);
+    await eventually(() => endpoint.requests.length === 2, 60, 'the next run’s question');
+    await eventually(async () => (await handle.query(statusQuery)).counts.completed > counts.completed, 60, 'a trial of the next run');
+    // The answer was due a minute and a half after the question.
+    expect(Date.now() - asked).toBeLessThan(85_000);
+    await handle.signal(stopSignal);
+    expect(await handle.result()).toMatchObject({ status: 'stopped', counts: { failed: 0 } });
+    const left = await engine.client.workflow.getHandle('llm-renews', runId).fetchHistory();
+    await Worker.runReplayHistory({ workflowBundle: { codePath: inject('bundleFile') } }, left, 'llm-renews');
+    delete process.env.HOLDFAST_TEST_LLM_KEY;
+    await endpoint.close();
+    await engine.close();
   }, 300_000);
 });
