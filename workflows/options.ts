@@ -40,12 +40,12 @@ export function effectsOn(system: string) {
   });
 }
 
-/** Staging: may carry much data, heartbeats as it goes. */
+/** Staging: may carry much data, heartbeats as it goes; a worker that was killed at it is noticed soon. */
 export function stagingOn(system: string) {
   return proxyActivities<Activities>({
     taskQueue: systemTaskQueue(system),
     startToCloseTimeout: '12 hours',
-    heartbeatTimeout: '60 seconds',
+    heartbeatTimeout: '20 seconds',
     retry: { initialInterval: '2 seconds', maximumInterval: '5 minutes', nonRetryableErrorTypes: FINAL },
   });
 }

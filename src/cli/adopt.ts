@@ -95,11 +95,11 @@ function pairOf(text: string): [string, string] {
 }
 
 /** Objectives are told apart by name where the source has names, else by their place. */
-function refuseOtherDirection(
+export function refuseOtherDirection(
   source: string,
   directions: ForeignResults['directions'],
   objectives: CampaignSpec['objectives'],
-  rename: FitTarget['rename'],
+  rename: FitTarget['rename'] = new Map(),
 ): void {
   const ours = objectives.map(({ metric, direction }, at) => {
     const theirs = directions?.some((one) => one.metric !== undefined)
@@ -149,7 +149,8 @@ async function readSource(source: string, options: AdoptOptions, io: CliIo): Pro
   }
 }
 
-async function fromCampaign(name: string): Promise<ForeignResults> {
+/** What a campaign, or its results folder, has found so far. */
+export async function fromCampaign(name: string): Promise<ForeignResults> {
   const [read] = await readCampaigns([name]);
   if (read === undefined) throw new Error('no campaign was read');
   const { objectives, metricConstraints = [] } = read;

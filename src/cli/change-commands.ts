@@ -1,9 +1,11 @@
 import { readFile } from 'node:fs/promises';
+import type { Client } from '@temporalio/client';
 import { parse } from 'yaml';
 import { enqueueUpdate, type RetryRequest, retryUpdate, setBudgetUpdate, setConcurrencyUpdate } from '../../workflows/messages.ts';
 import type { Budget } from '../domain/campaign.ts';
 import type { Parameter, ParameterValue, Point } from '../domain/space.ts';
 import { parseDuration } from '../spec/durations.ts';
+import { quoteWord } from '../ssh/quote.ts';
 import { askDescription } from './ask-campaign.ts';
 import { findCampaign, trialArgument } from './campaigns.ts';
 import { CliError, type Exit } from './exit-codes.ts';
@@ -20,7 +22,8 @@ export function enqueue(
   return withClient<Exit>(async (client) => {
     const points = options.file === undefined ? [pointOf(pairs)] : await pointsOf(options.file);
     const campaign = await findCampaign(client, name);
-    await refuseEnded(client, campaign, `It tries no further point. Write the point under \`enqueue:\` of ${goOn(campaign)}`);
+    const next = await goOn(client, campaign);
+    await refuseEnded(client, campaign, `It tries no further point. Write the point under \`enqueue:\` of ${next}`);
     const { parameters } = (await askDescription(client, campaign)).spec.space;
     const known = new Set(parameters.map((parameter) => parameter.name));
     const strange = [...new Set(points.flatMap((point) => Object.keys(point)))].find((parameter) => !known.has(parameter));
@@ -35,8 +38,10 @@ export function enqueue(
 }
 
 /** The way on from the results of a campaign that has ended. */
-function goOn(campaign: string): string {
-  return `another campaign that begins with its results: \`holdfast adopt ${campaign} --into FILE\`, then \`holdfast run FILE\`.`;
+async function goOn(client: Client, campaign: string, more = ''): Promise<string> {
+  const { memo } = await client.workflow.getHandle(campaign).describe();
+  const file = typeof memo?.file === 'string' ? quoteWord(memo.file) : 'FILE';
+  return `another campaign that begins with its results: \`holdfast run ${file} --from ${campaign}${more}\`.`;
 }
 
 /** Constants need not be typed: a point without one gets it. */
@@ -102,7 +107,7 @@ export function retry(name: string, trials: readonly string[], options: RetryOpt
     await refuseEnded(
       client,
       campaign,
-      `Failed trials run again only while their campaign runs. By hand: \`holdfast repro ${campaign} ${numbers[0] ?? 'TRIAL'}\` prints the script. Else start ${goOn(campaign)}`,
+      `Failed trials run again only while their campaign runs. By hand: \`holdfast repro ${campaign} ${numbers[0] ?? 'TRIAL'}\` prints the script. Else start ${await goOn(client, campaign)}`,
     );
     const request = { ...(numbers.length === 0 ? {} : { numbers }), ...(classes === undefined ? {} : { classes }) };
     const handle = client.workflow.getHandle(campaign);
@@ -140,7 +145,7 @@ export function setBudget(name: string, options: BudgetOptions, io: CliIo): Prom
   const change = budgetOf(options);
   return withClient<Exit>(async (client) => {
     const campaign = await findCampaign(client, name);
-    await refuseEnded(client, campaign);
+    await refuseEnded(client, campaign, `To go on, start ${await goOn(client, campaign, ' --trials N')}`);
     const answer = await told(client, campaign, () =>
       client.workflow.getHandle(campaign).executeUpdate(setBudgetUpdate, { args: [change] }),
     );

@@ -93,6 +93,7 @@ function start(add: Add, io: CliIo): void {
   add('run <file>', 'start a campaign and return its id', (file: string, options: RunOptions) => run(file, options, io))
     .option('-m, --trials <n>', "trials in all, instead of the file's", positive)
     .option('--concurrency <n>', "trials in flight at most, instead of the file's", positive)
+    .option('--from <campaign>', 'begin with the results of an earlier campaign, or of its results folder')
     .option('--id <id>', 'id of the campaign (default: <name>-<n>)')
     .option('-w, --watch', 'watch it until the end; Ctrl-C leaves the view, never the campaign')
     .option('-q, --quiet', 'only the id; with --watch only how it ended');

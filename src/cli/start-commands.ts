@@ -81,6 +81,8 @@ export interface Overrides {
 
 export interface RunOptions extends QuietOptions, Overrides {
   readonly id?: string;
+  /** An earlier campaign whose results it begins with. */
+  readonly from?: string;
   readonly watch?: boolean;
 }
 
@@ -89,13 +91,15 @@ export interface RunOptions extends QuietOptions, Overrides {
  * Returns at once with the id (`quiet`: nothing but the id), or watches until the end.
  */
 export async function run(file: string, options: RunOptions, io: CliIo): Promise<Exit> {
-  const value = overridden(
+  const content = overridden(
     inlineWarmStart(readSource(file, process.cwd()).value, process.cwd()) as Readonly<Record<string, unknown>>,
     options,
   );
-  const isChanged = options.trials !== undefined || options.concurrency !== undefined;
+  const isChanged = options.trials !== undefined || options.concurrency !== undefined || options.from !== undefined;
   // The file first: its mistakes have lines.
   const own = await admitCampaign(file);
+  const { value, note = '' } =
+    options.from === undefined ? { value: content } : await (await import('./go-on.ts')).withResultsOf(options.from, content, own);
   const spec = isChanged ? await admitCampaign(value) : own;
   return withClient<Exit>(async (client) => {
     const campaign = await startCampaign(client, await withFoldersHere(client, value, spec), spec, file, options.id);
@@ -103,9 +107,9 @@ export async function run(file: string, options: RunOptions, io: CliIo): Promise
     if (options.json !== true) for (const warning of warnings) io.errors.write(`WARN ${warning}\n`);
     const absent = await absentWorker(client, spec.system.name);
     const hasWorker = absent === undefined;
-    const next = absent ?? `Watch it: holdfast watch ${campaign}`;
+    const next = [note, absent ?? `Watch it: holdfast watch ${campaign}`].filter((part) => part !== '').join(' ');
     if (options.watch === true) {
-      if (options.quiet !== true || !hasWorker) io.errors.write(`${campaign} started.${hasWorker ? '' : ` ${next}`}\n`);
+      if (options.quiet !== true || !hasWorker) io.errors.write(`${campaign} started.${hasWorker && note === '' ? '' : ` ${next}`}\n`);
       return watchCampaign(client, campaign, io, options);
     }
     // With --quiet the id alone, for `id=$(holdfast run …)`.

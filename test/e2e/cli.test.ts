@@ -2,6 +2,7 @@ import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promise
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { withFoldersHere } from '../../src/cli/folders-here.ts';
+import type { CampaignSpec } from '../../src/domain/campaign.ts';
 import type { TrialRow } from '../../src/domain/trial.ts';
 import { admitText } from '../../src/spec/admit.ts';
 import { createLocalDriver } from '../../src/systems/local/driver.ts';
@@ -201,6 +202,21 @@ describe('a campaign from the command line', () => {
     expect(err).toMatch(/^plain-1 has ended: .*Start another one with `holdfast run FILE`\. \[HF-BUDGET-SPENT\]\n$/);
   });
 
+  it('that has spent its budget goes on in another one that begins with its results: one command, which set budget names', async () => {
+    const { exit, err } = await cli('set', 'budget', 'plain-1', '--trials', '20');
+    expect(exit).toBe(4);
+    const [, file] = /To go on, start .*`holdfast run (\S+) --from plain-1 --trials N`\. \[HF-BUDGET-SPENT\]/.exec(err) ?? [];
+    const started = await cli('run', file ?? '', '--from', 'plain-1', '--trials', '2', '--id', 'more');
+    expect(started.out).toMatch(/^more started\. It begins with 5 results of plain-1; its budget is for trials of its own\. /);
+    expect(await engine.client.workflow.getHandle('more').result()).toMatchObject({ counts: { total: 2 } });
+    const { spec } = await engine.client.workflow.getHandle('more').query<{ spec: CampaignSpec }>('describe');
+    expect(spec.warmStart).toHaveLength(5);
+    const rowsOf = (id: string) => cliJson<TrialRow[]>('trials', id);
+    const results = (await rowsOf('plain-1')).filter(({ state }) => state === 'completed').map(({ params }) => params);
+    for (const { params } of await rowsOf('more')) expect(results).not.toContainEqual(params);
+    expect((await cli('run', file ?? '', '--from', 'nowhere')).err).toContain('[HF-NO-CAMPAIGN]');
+  });
+
   it('gets the next free number, and an id in use is refused', async () => {
     const file = await campaignFile('plain', { trials: 2 });
     expect(await cliJson('run', file)).toEqual({ campaign: 'plain-2', hasWorker: true, warnings: [] });
@@ -263,7 +279,7 @@ describe('a running campaign', () => {
     expect(late.exit).toBe(1);
     expect(late.err).toMatch(/^mended has ended: stopped by the user\. Failed trials run again only while their campaign runs\. /);
     expect(late.err).toContain('`holdfast repro mended 1`');
-    expect(late.err).toContain('`holdfast adopt mended --into FILE`, then `holdfast run FILE`. [HF-ENDED]');
+    expect(late.err).toContain('mended.yaml --from mended`. [HF-ENDED]');
     expect((await cli('enqueue', 'mended', 'x=0.5')).err).toContain(
       'Write the point under `enqueue:` of another campaign that begins with its results',
     );
@@ -483,7 +499,7 @@ describe('what cannot work is told in one sentence', () => {
     }
   });
 
-  it('no worker: an ended campaign is told from its result, a running one says that it waits (exit 5)', async () => {
+  it('no worker: an ended campaign is told from its result, a running one says that it waits (exit 5), and stop is recorded', async () => {
     await cli('run', await campaignFile('left-alone', { trials: 60, pause: 2 }), '--id', 'left-alone');
     const view = startCli(['watch', 'left-alone'], { terminal: { columns: 70, rows: 20 }, env: { NO_COLOR: '1' } });
     await eventually(() => /left-alone {2}running/.test(view.soFar()), 90);
@@ -502,6 +518,16 @@ describe('what cannot work is told in one sentence', () => {
     const ended = await cli('status', 'plain-1');
     expect(ended.exit).toBe(0);
     expect(ended.out).toContain('plain-1 completed after');
+    const change = await cli('set', 'concurrency', 'lonely', '3');
+    expect(change.err).toMatch(/^No worker answers for lonely: the change is made when one comes, or not at all\..* \[HF-NO-WORKER\]\n$/);
+    expect(change.exit).toBe(5);
+    expect(await cli('stop', 'lonely', '--yes')).toEqual({
+      exit: 0,
+      out: 'lonely: no worker answers now; stop is recorded, and done as soon as one comes (holdfast worker)\n',
+      err: '',
+    });
+    const { events } = await engine.client.workflow.getHandle('lonely').fetchHistory();
+    expect(events?.some(({ workflowExecutionSignaledEventAttributes: signal }) => signal?.signalName === 'stop')).toBe(true);
     await engine.client.workflow.getHandle('lonely').terminate();
   }, 120_000);
 });

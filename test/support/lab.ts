@@ -50,7 +50,7 @@ export interface Lab {
   close(): Promise<void>;
 }
 
-export async function startLab(options: { readonly slots: number }): Promise<Lab> {
+export async function startLab(options: { readonly slots: number; readonly settings?: readonly string[] }): Promise<Lab> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'holdfast-lab-'));
   writeFileSync(path.join(folder, 'train.py'), TRAINING);
   const serverOptions = {
@@ -58,6 +58,7 @@ export async function startLab(options: { readonly slots: number }): Promise<Lab
     dbFile: path.join(folder, 'temporal.db'),
     logFile: path.join(folder, 'server.log'),
     isHeadless: true,
+    ...(options.settings === undefined ? {} : { settings: options.settings }),
   };
   let server = await startDevServer(serverOptions);
   const port = Number(server.address.split(':')[1]);
