@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -238,3 +239,17 @@ def test_two_checkpoints_are_kept_and_a_half_written_one_is_no_checkpoint(start,
     older = load_latest(str(half))
     assert older is not None
     assert older[0]["epoch"] == 3
+    # Whole by its hash, and of a format that this torch does not read.
+    foreign = b"PK of another torch"
+    path.write_bytes(foreign)
+    manifest["checkpoints"][0]["state"].update(size=len(foreign), sha256=hashlib.sha256(foreign).hexdigest())
+    (half / MANIFEST).write_text(json.dumps(manifest))
+    older = load_latest(str(half))
+    assert older is not None
+    assert older[0]["epoch"] == 3
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"checkpoints": 3}', '{"checkpoints": [{}, null]}', '{"checkpoints": [{"state": {"file": "x"}}]}'])
+def test_a_manifest_of_another_shape_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / MANIFEST).write_text(text)
+    assert load_latest(str(tmp_path)) is None

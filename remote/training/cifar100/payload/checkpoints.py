@@ -126,15 +126,25 @@ def _whole(folder: str, row: dict[str, Any]) -> bool:
 def load_latest(folder: str) -> tuple[dict[str, Any], dict[str, Any] | None] | None:
     """(state, best weights) of the newest checkpoint that is whole; None where there is none. A damaged one is logged and passed over."""
     try:
-        manifest = read_manifest(folder)
-    except (OSError, ValueError) as error:
+        manifest = read_manifest(folder) or {}
+        entries = list(manifest.get("checkpoints", []))
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         logger.warning("the checkpoints in %s have no readable manifest: %s", folder, error)
         return None
-    for entry in (manifest or {}).get("checkpoints", []):
-        parts = [part for part in (entry["state"], entry["best"]) if part]
-        if not all(_whole(folder, part) for part in parts):
-            logger.warning("the checkpoint of epoch %s in %s is damaged: taking the one before", entry["epoch"], folder)
-            continue
-        best = load_tensors(os.path.join(folder, entry["best"]["file"])) if entry["best"] else None
-        return load_tensors(os.path.join(folder, entry["state"]["file"])), best
+    for entry in entries:
+        try:
+            return _load(folder, entry)
+        except MemoryError:
+            raise
+        except Exception as error:
+            # Whatever is wrong with it (a byte, a field, another torch's format): the training goes on from the one before, or from the beginning.
+            logger.warning("a checkpoint in %s cannot be used (%s): taking the one before", folder, error or type(error).__name__)
     return None
+
+
+def _load(folder: str, entry: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    parts = [part for part in (entry["state"], entry["best"]) if part]
+    if not all(_whole(folder, part) for part in parts):
+        raise ValueError(f"epoch {entry['epoch']} is damaged")
+    best = load_tensors(os.path.join(folder, entry["best"]["file"])) if entry["best"] else None
+    return load_tensors(os.path.join(folder, entry["state"]["file"])), best
