@@ -33,8 +33,6 @@ export const task = z.looseObject({
   result: z.string().nullish(),
   exception: z.string().nullish(),
   reason: z.string().nullish(),
-  completion_t: z.union([z.string(), z.number()]).nullish(),
-  details: z.looseObject({ task_transitions: z.record(z.string(), z.number()).nullish() }).nullish(),
 });
 export type GlobusTask = z.infer<typeof task>;
 
@@ -46,29 +44,28 @@ export const taskGroup = z.looseObject({
   tasks: z.array(z.looseObject({ id: z.uuid(), created_at: z.string().nullish() })),
 });
 
+/** Figures that nothing depends on: what is no number is none, and no answer is given up for it. */
+const figure = z.number().nullish().catch(null);
+const word = z.string().nullish().catch(null);
+
 export const endpointStatus = z.looseObject({
   status: z.string().transform((status) => status.toLowerCase()),
   details: z
-    .looseObject({
-      total_workers: z.number().nullish(),
-      idle_workers: z.number().nullish(),
-      pending_tasks: z.number().nullish(),
-      outstanding_tasks: z.number().nullish(),
-      managers: z.number().nullish(),
-    })
-    .nullish(),
+    .looseObject({ total_workers: figure, idle_workers: figure, pending_tasks: figure, outstanding_tasks: figure, managers: figure })
+    .nullish()
+    .catch(null),
 });
 export type EndpointStatus = z.infer<typeof endpointStatus>;
 
 export const endpoint = z.looseObject({
   uuid: z.string(),
-  name: z.string().nullish(),
-  display_name: z.string().nullish(),
-  owner: z.string().nullish(),
-  endpoint_version: z.string().nullish(),
-  python_version: z.string().nullish(),
-  hostname: z.string().nullish(),
-  multi_user: z.boolean().nullish(),
+  name: word,
+  display_name: word,
+  owner: word,
+  endpoint_version: word,
+  python_version: word,
+  hostname: word,
+  multi_user: z.boolean().nullish().catch(null),
 });
 export type GlobusEndpoint = z.infer<typeof endpoint>;
 export const endpoints = z.array(endpoint);
@@ -77,13 +74,19 @@ export const allowedFunctions = z.looseObject({ restricted: z.boolean(), functio
 
 export const userEndpointProcess = z.looseObject({
   user_endpoint_id: z.string(),
-  active: z.boolean().nullish(),
-  start_time_unix: z.number().nullish(),
-  last_heartbeat_unix: z.number().nullish(),
-  total_worker_count: z.number().nullish(),
-  idle_worker_count: z.number().nullish(),
-  running_task_count: z.number().nullish(),
-  queued_task_count: z.number().nullish(),
-  executed_task_count: z.number().nullish(),
+  active: z.boolean().nullish().catch(null),
+  start_time_unix: figure,
+  last_heartbeat_unix: figure,
+  total_worker_count: figure,
+  idle_worker_count: figure,
+  running_task_count: figure,
+  queued_task_count: figure,
+  executed_task_count: figure,
 });
-export const console = z.looseObject({ user_endpoints: z.array(userEndpointProcess) });
+/** Known from its description alone, so a process that cannot be read is none. */
+export const console = z.looseObject({
+  user_endpoints: z
+    .array(z.unknown())
+    .catch([])
+    .transform((processes) => processes.flatMap((process) => userEndpointProcess.safeParse(process).data ?? [])),
+});

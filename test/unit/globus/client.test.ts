@@ -314,6 +314,30 @@ describe('a repeatable call', () => {
   });
 });
 
+describe('an answer that is shaped otherwise than described', () => {
+  const answer = (path: RegExp, body: unknown) => once({ kind: 'status', status: 200, body: JSON.stringify(body) }, path);
+
+  it('is read as far as it counts: states of tasks and endpoints, processes that are some', async () => {
+    const id = '00000000-0000-4000-8000-000000000001';
+    answer(/batch_status/, { results: { [id]: { task_id: id, status: 'Running', details: { task_transitions: { received: 'noon' } } } } });
+    expect((await client.tasks([id])).get(id)?.status).toBe('running');
+    answer(/status/, { status: 'ONLINE', details: { total_workers: '12', managers: 1 } });
+    expect(await client.endpointStatus(endpoint.id)).toMatchObject({ status: 'online', details: { total_workers: null, managers: 1 } });
+    answer(/status/, { status: 'online', details: 'none' });
+    expect((await client.endpointStatus(endpoint.id)).details).toBeNull();
+    answer(/console/, {
+      user_endpoints: [7, { user_endpoint_id: 'a', start_time_unix: 'noon' }, { user_endpoint_id: 'b', start_time_unix: 5 }],
+    });
+    expect((await client.processes(endpoint.id)).map((process) => [process.user_endpoint_id, process.start_time_unix])).toEqual([
+      ['a', null],
+      ['b', 5],
+    ]);
+    answer(/console/, { user_endpoints: null });
+    expect(await client.processes(endpoint.id)).toEqual([]);
+    expect(service.exchanges).toHaveLength(5);
+  });
+});
+
 describe('sizes', () => {
   it('1,000 ids are asked for in requests of 128', async () => {
     await client.tasks(Array.from({ length: 1_000 }, (_, index) => `00000000-0000-4000-8000-${String(index).padStart(12, '0')}`));
