@@ -6,15 +6,17 @@ export interface CommandFacts {
   readonly python: string;
   readonly code?: string;
   readonly dataDir?: string;
+  /** Folder of the run; default `repro`. */
+  readonly out?: string;
 }
 
-/** The training command with its placeholders filled in for a run by hand in `./repro`; what is not known stays as it is. */
+/** The training command with its placeholders filled in for a run by hand; what is not known stays as it is. */
 export function commandOf(command: readonly string[], facts: CommandFacts): string[] {
   const known: Record<string, string> = {
     ...Object.fromEntries(Object.entries(facts.params).map(([name, value]) => [name, String(value)])),
     python: facts.python,
-    out: 'repro',
-    params_file: 'repro/params.json',
+    out: facts.out ?? 'repro',
+    params_file: `${facts.out ?? 'repro'}/params.json`,
     trial: facts.trial,
     attempt: '1',
     slot: '0',

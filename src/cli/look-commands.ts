@@ -87,7 +87,7 @@ function countsText({ counts, successRate, inFlight, queuedPoints, sinceImprovem
     `in flight ${inFlight.length}`,
     queuedPoints > 0 ? `your points waiting ${queuedPoints}` : undefined,
     successRate === undefined ? undefined : `success ${percent(successRate)}`,
-    `${sinceImprovement} since the last improvement`,
+    sinceImprovement > 0 ? `${sinceImprovement} since the last improvement` : undefined,
   ]
     .filter((part) => part !== undefined)
     .join('  ');

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { CampaignSpec } from '../domain/campaign.ts';
 import { didYouMean } from '../spec/problem.ts';
+import { quoteWord } from '../ssh/quote.ts';
 import { listBundle } from '../systems/spool/bundle.ts';
 
 /** A file that an interpreter or a launcher (torchrun, mpiexec) reads. */
@@ -37,7 +38,15 @@ export async function lostScript({ training, system }: CampaignSpec): Promise<st
     ];
   }
   const files = await listBundle(bundle).catch(() => undefined);
-  if (files === undefined || files.some((file) => file.path === relative)) return [];
+  if (files === undefined) return [];
+  const found = files.find((file) => file.path === relative);
+  // A launcher may read what it is given; the program itself must be executable, and the mode travels with the code.
+  if (found !== undefined)
+    return found.isExecutable || script !== training.command[0]
+      ? []
+      : [
+          `training.command: ${script} is not executable: every trial would fail. Run chmod +x ${quoteWord(path.join(bundle, relative))}, or put its interpreter before it: ${/\.pyw?$/.test(script) ? '{python}' : 'sh'} ${script}.`,
+        ];
   const near = didYouMean(
     relative,
     files.map((file) => file.path).filter((file) => SCRIPT.test(file)),

@@ -4,7 +4,6 @@ import type { Client } from '@temporalio/client';
 import { type CampaignDescription, type CampaignStatus, type SystemStatus, type TrialView, trialQuery } from '../../workflows/messages.ts';
 import { FAILURE_TABLE } from '../domain/failures.ts';
 import { trialName, trialWorkflowId } from '../domain/ids.ts';
-import { quoteCommand, quoteWord } from '../ssh/quote.ts';
 import { attemptFolder } from '../systems/spool/paths.ts';
 import { endWords, isEarlyStop } from '../view/end-words.ts';
 import { age, duration, instant, measured } from '../view/format.ts';
@@ -15,6 +14,7 @@ import { commandOf } from './command-line.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, painter, print, withClient } from './io.ts';
 import { followFile, lastLines, printFile } from './log-files.ts';
+import { reproScript } from './repro-script.ts';
 
 /** What the commands about one trial start from. */
 export interface TrialFile {
@@ -208,18 +208,18 @@ export function repro(first: string, second: string | undefined, options: Common
     const code = bundle === undefined ? undefined : path.posix.join(launch.directory, 'bundle', bundle.replace(/^sha256:/, ''));
     // The helper module `holdfast` lies beside the agent.
     const agent = path.posix.join(launch.directory, 'agent', (provenance.agent ?? '').slice(0, AGENT_FOLDER_LENGTH));
-    const words = commandOf(spec.training.command, {
+    const facts = {
       params: trial.view.params,
       trial: trialName(trial.number),
       python: provenance.python_path ?? 'python3',
       ...(code === undefined ? {} : { code }),
       ...(spec.training.dataDir === undefined ? {} : { dataDir: spec.training.dataDir }),
-    });
+    };
     const again = {
       campaign: trial.campaign,
       trial: trial.number,
       params: trial.view.params,
-      command: words,
+      command: commandOf(spec.training.command, facts),
       env: spec.training.env,
       seed: spec.seed,
       sampler: spec.sampler.type,
@@ -237,13 +237,9 @@ export function repro(first: string, second: string | undefined, options: Common
       `# campaign seed ${spec.seed}, sampler ${spec.sampler.type}, proposed by ${trial.view.origin}`,
       ...Object.entries(provenance).map(([name, value]) => `# ${name}: ${value}`),
       ...(trial.remoteFolder === undefined ? [] : [`# first run in ${trial.remoteFolder}`]),
-      `mkdir -p repro && cat > repro/params.json <<'EOF'`,
-      JSON.stringify(trial.view.params),
-      'EOF',
-      ...Object.entries(spec.training.env).map(([name, value]) => `export ${name}=${quoteWord(value)}`),
-      'export HOLDFAST_PARAMS="$PWD/repro/params.json" HOLDFAST_OUT="$PWD/repro"',
-      `export PYTHONPATH=${quoteWord(agent)}:"$PYTHONPATH"`,
-      paint('bold', quoteCommand(words)),
+      ...reproScript({ ...facts, command: spec.training.command, env: spec.training.env, agentFolder: agent }).map((line, index, all) =>
+        index === all.length - 1 ? paint('bold', line) : line,
+      ),
     ].join('\n');
     print(io, options, again, text);
     return 'ok';

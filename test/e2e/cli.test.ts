@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -5,7 +6,9 @@ import { withFoldersHere } from '../../src/cli/folders-here.ts';
 import type { CampaignSpec } from '../../src/domain/campaign.ts';
 import type { TrialRow } from '../../src/domain/trial.ts';
 import { admitText } from '../../src/spec/admit.ts';
+import { quoteWord } from '../../src/ssh/quote.ts';
 import { createLocalDriver } from '../../src/systems/local/driver.ts';
+import { defaultPython } from '../../src/systems/local/options.ts';
 import type { RunningWorkers } from '../../src/worker.ts';
 import type { CampaignStatus, TrialView } from '../../workflows/messages.ts';
 import { cli, cliJson, screenOf, startCli } from '../support/cli.ts';
@@ -46,7 +49,7 @@ search_space:
   pause: {type: constant, value: ${change.pause ?? 0.1}}
 sampler: {type: random, seed: 3}
 enqueue: [{x: 1}, {x: 0.85}]
-training: {bundle: ${path.join(folder, 'train')}, command: [python3, '{code}/train.py'], env: {MENDED: ${path.join(folder, name)}.mended}}
+training: {bundle: ${path.join(folder, 'train')}, command: ['{python}', '{code}/train.py'], env: {MENDED: ${path.join(folder, name)}.mended}}
 budget: {trials: ${change.trials ?? 6}}
 retries: {trial: 0}
 limits: {grace_seconds: 1}
@@ -127,7 +130,11 @@ describe('a campaign from the command line', () => {
     const { trial } = await cliJson<{ trial: TrialView }>('why', 'plain-1', '2');
     expect(trial.outcome?.values).toEqual([0.85]);
     const script = (await cli('repro', 'plain-1', '2')).out;
-    expect(script).toMatch(/python3 .*\/bundle\/[0-9a-f]{64}\/train\.py/);
+    expect(script).toMatch(/python\S* .*\/bundle\/[0-9a-f]{64}\/train\.py/);
+    // With the Python that ran it: another one may lack what the training imports.
+    expect(script).toContain(`\n${quoteWord(defaultPython())} `);
+    execFileSync('sh', ['-c', script], { cwd: folder });
+    expect(JSON.parse(await readFile(path.join(folder, 'repro', 'results.json'), 'utf8'))).toEqual({ score: 0.85 });
   });
 
   it('is reported and exported again from the history alone', async () => {

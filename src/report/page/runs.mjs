@@ -85,7 +85,7 @@
     const lanes = [...new Set(bars.map((bar) => bar.lane))].sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
     const names = lanes.length <= 60 ? lanes : undefined;
     const fill = { completed: 'var(--trial)', failed: 'var(--failed)', pruned: 'var(--pruned)', cancelled: 'var(--soft)' };
-    section('Timeline of slots', 'What ran where. White gaps are idle slots.', (width) =>
+    section('Timeline of slots', 'What ran where. Gaps are idle slots.', (width) =>
       element(
         'div',
         {},

@@ -154,6 +154,7 @@ export async function prepareLaunch(
         host: probe.host,
         python: check.python ?? probe.python,
         worker_python: probe.python,
+        python_path: facts.python,
         ...(probe.endpoint_version == null ? {} : { endpoint_version: probe.endpoint_version }),
         agent: agent.name,
         function: await target.functionId(),

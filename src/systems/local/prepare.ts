@@ -61,6 +61,7 @@ export async function prepareLocalLaunch(
     ...(own.slots === undefined ? {} : { capacity: { slotsPerPilot: own.slots } }),
     provenance: {
       python: version,
+      python_path: python,
       agent: source.sha256,
       ...(bundle === undefined ? {} : { bundle: bundle.sha256 }),
       ...(await gitCommit(bundle?.folder ?? settings.workingDirectory)),

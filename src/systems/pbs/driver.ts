@@ -260,6 +260,7 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
             slots_per_node: String(shape.slotsPerNode),
             tools: exchange.toolsSha256,
             ...(answer.python ? { python: answer.python } : {}),
+            python_path: shape.python,
             ...(bundle ? { bundle: bundle.sha256 } : {}),
           },
         };

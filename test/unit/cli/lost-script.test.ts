@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -14,7 +14,8 @@ beforeAll(() => {
   folder = mkdtempSync(path.join(tmpdir(), 'holdfast-script-'));
   bundle = path.join(folder, 'train');
   mkdirSync(path.join(bundle, 'lib'), { recursive: true });
-  for (const file of ['train.py', 'run.sh', 'lib/fit.py']) writeFileSync(path.join(bundle, file), '');
+  for (const file of ['train.py', 'run.sh', 'plain.sh', 'lib/fit.py']) writeFileSync(path.join(bundle, file), '');
+  chmodSync(path.join(bundle, 'run.sh'), 0o755);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -86,6 +87,17 @@ describe('a script that will not be where the command runs', () => {
     expect(await told(command, true)).toEqual([
       `training.command: ${script} is not in training.bundle (${bundle}), where the command runs: every trial would fail. ${next}`,
     ]);
+  });
+
+  it.each([
+    ['./plain.sh {lr}', './plain.sh', 'plain.sh', 'sh ./plain.sh'],
+    ['{code}/plain.sh {lr}', '{code}/plain.sh', 'plain.sh', 'sh {code}/plain.sh'],
+    ['{code}/train.py {lr}', '{code}/train.py', 'train.py', '{python} {code}/train.py'],
+  ])('that has no permission to be run: %s', async (command, script, file, instead) => {
+    expect(await told(command, true)).toEqual([
+      `training.command: ${script} is not executable: every trial would fail. Run chmod +x ${path.join(bundle, file)}, or put its interpreter before it: ${instead}.`,
+    ]);
+    expect(await told(`sh ${command}`, true)).toEqual([]);
   });
 
   it('is told by holdfast validate and doctor, and stands in none of the campaigns that ship with Holdfast', async () => {

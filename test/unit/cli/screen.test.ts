@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { appendFile, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Writable } from 'node:stream';
@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { commandOf } from '../../../src/cli/command-line.ts';
 import { painter } from '../../../src/cli/io.ts';
 import { followFile, lastLines } from '../../../src/cli/log-files.ts';
+import { reproScript } from '../../../src/cli/repro-script.ts';
 import { advance, eventLine, type Scene, screen, sparkline } from '../../../src/cli/screen.ts';
 import { noBest } from '../../../src/cli/table-commands.ts';
 import { reasons } from '../../../src/cli/trial-commands.ts';
@@ -219,6 +220,29 @@ describe('repro', () => {
     ]);
     const read = execFileSync('sh', ['-c', `printf '%s\\0' ${quoteCommand(words)}`]).toString();
     expect(read.split('\0').slice(0, -1)).toEqual(words);
+  });
+});
+
+describe('the script of repro', () => {
+  it('runs as the agent runs it: in the folder of the code, wherever it is called and whatever the paths hold', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), "holdfast it's "));
+    try {
+      const code = path.join(folder, 'the code');
+      const here = path.join(folder, 'a place');
+      for (const each of [code, here]) await mkdir(each);
+      await writeFile(path.join(code, 'beside.txt'), 'beside');
+      const training = 'cat beside.txt "$HOLDFAST_PARAMS" "$1" > "$2/seen"; echo "$3 $GREETING" >> "$2/seen"';
+      const facts = { params: { lr: 0.1 }, trial: 'trial-0007', python: 'python3', env: { GREETING: "it's" }, agentFolder: '/agent' };
+      const words = ['sh', '-c', training, 'x', '{params_file}', '{out}', '--out={out}/a b'];
+      execFileSync('sh', ['-c', reproScript({ ...facts, command: words, code }).join('\n')], { cwd: here });
+      const out = path.join(here, 'repro');
+      expect(await readFile(path.join(out, 'seen'), 'utf8')).toBe(`beside{"lr":0.1}\n{"lr":0.1}\n--out=${out}/a b it's\n`);
+      // Without code of its own a training runs in the folder of the attempt.
+      execFileSync('sh', ['-c', reproScript({ ...facts, command: ['sh', '-c', 'pwd > "$HOLDFAST_OUT/where"'] }).join('\n')], { cwd: here });
+      expect(await readFile(path.join(out, 'where'), 'utf8')).toBe(`${out}\n`);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });
 
