@@ -41,6 +41,7 @@
         Plot.plot({
           width,
           height: Math.max(240, Math.min(380, width * 0.42)),
+          marginTop: 30,
           marginLeft: 58,
           marginBottom: 42,
           style: plotStyle,
@@ -130,6 +131,7 @@
               Plot.plot({
                 width,
                 height: Math.max(240, Math.min(380, width * 0.42)),
+                marginTop: 30,
                 marginLeft: 58,
                 marginBottom: 42,
                 style: plotStyle,

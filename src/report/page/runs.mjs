@@ -1,5 +1,6 @@
 {
-  const { duration, element, legend, measured, objective, plotStyle, ranked, report, section, short, trials } = globalThis.holdfast;
+  const { duration, element, legend, measured, objective, plotStyle, ranked, report, scored, section, sections, short, trials } =
+    globalThis.holdfast;
   const { d3, Plot } = globalThis;
 
   const curves = trials.filter((trial) => trial.curve.length > 1);
@@ -24,6 +25,7 @@
           Plot.plot({
             width,
             height: Math.max(240, Math.min(360, width * 0.4)),
+            marginTop: 30,
             marginLeft: 58,
             marginBottom: 42,
             style: plotStyle,
@@ -129,39 +131,71 @@
     );
   }
 
-  if (report.summary.failures.length > 0) {
-    section('Failures', 'By class, with the first message of each and what to do about it.', () =>
+  /** A table with a row per entry; `cells` gives attributes and content of each cell. */
+  const table = (names, rows) =>
+    element(
+      'div',
+      { class: 'scroll' },
       element(
-        'div',
-        { class: 'scroll' },
+        'table',
+        {},
         element(
-          'table',
+          'thead',
           {},
           element(
-            'thead',
+            'tr',
             {},
+            names.map((name) => element('th', {}, name)),
+          ),
+        ),
+        element(
+          'tbody',
+          {},
+          rows.map((cells) =>
             element(
               'tr',
               {},
-              ['class', 'trials', 'first message', 'what to do'].map((name) => element('th', {}, name)),
-            ),
-          ),
-          element(
-            'tbody',
-            {},
-            report.summary.failures.map((failure) =>
-              element(
-                'tr',
-                {},
-                element('td', { class: 'state-failed' }, failure.class),
-                element('td', { class: 'number-cell' }, String(failure.count)),
-                element('td', { class: 'words' }, failure.example),
-                element('td', { class: 'words' }, failure.advice),
-              ),
+              cells.map(([kind, content]) => element('td', { class: kind }, content)),
             ),
           ),
         ),
       ),
     );
+
+  const reasoned = trials.filter((trial) => trial.origin === 'llm' && trial.note);
+  if (reasoned.length > 0) {
+    const place = new Map(ranked.map((trial, index) => [trial.number, index]));
+    const placeOf = (trial) => place.get(trial.number) ?? Number.POSITIVE_INFINITY;
+    // Infinity minus itself is no order.
+    const order = (a, b) => (placeOf(a) === placeOf(b) ? a.number - b.number : placeOf(a) - placeOf(b));
+    section(
+      'What the language model said',
+      `Why it proposed each of its ${reasoned.length} points, in its own words, the best trial first.`,
+      () =>
+        table(
+          ['trial', objective.metric, 'reason'],
+          reasoned.sort(order).map((trial) => [
+            ['number-cell', String(trial.number)],
+            ['number-cell', trial.state === 'completed' ? measured(trial.value) : trial.state],
+            ['words', trial.note],
+          ]),
+        ),
+    );
+  }
+
+  if (report.summary.failures.length > 0) {
+    section('Failures', 'By class, with the first message of each and what to do about it.', () =>
+      table(
+        ['class', 'trials', 'first message', 'what to do'],
+        report.summary.failures.map((failure) => [
+          ['state-failed', failure.class],
+          ['number-cell', String(failure.count)],
+          ['words', failure.example],
+          ['words', failure.advice],
+        ]),
+      ),
+    );
+    // Where nothing came out, why is what the reader looks for.
+    if (scored.length === 0) sections.unshift(sections.pop());
   }
 }

@@ -39,7 +39,7 @@
           best ? measured(best.values[objective.metric]) : '–',
           best
             ? `best ${objective.metric}, trial ${best.number}${best.synthetic ? ' (synthetic data)' : ''}`
-            : `no ${objective.metric} yet`,
+            : `no ${objective.metric}${summary.status === 'running' ? ' yet' : ''}`,
           'best',
         ),
         number(

@@ -37,6 +37,10 @@
       : []),
   ];
 
+  /** Two lines of a text that may be long; the rest at a click, and when the pointer rests on it. */
+  const brief = (text) =>
+    element('div', { class: 'brief', title: text, onclick: (event) => event.currentTarget.classList.toggle('whole') }, text);
+
   let sort = { column: columns[2] ?? columns[0], down: report.summary.objectives[0].direction === 'maximize' };
   let filter = '';
   let limit = 100;
@@ -87,7 +91,7 @@
                 class:
                   [column.number ? 'number-cell' : '', column.words ? 'words' : '', column.style?.(trial) ?? ''].join(' ').trim() || null,
               },
-              column.text(trial),
+              column.words ? brief(column.text(trial)) : column.text(trial),
             ),
           ),
         ),

@@ -1,0 +1,79 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { type Browser, chromium } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ReportInput } from '../../src/report/input.ts';
+import { writeReport } from '../../src/report/write.ts';
+import { campaignOf } from '../unit/report/campaign.ts';
+
+const EXECUTABLE = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
+
+let browser: Browser;
+let folder: string;
+
+describe.skipIf(EXECUTABLE === undefined)('the report in a browser', () => {
+  beforeAll(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'holdfast-page-'));
+    browser = await chromium.launch({ executablePath: EXECUTABLE as string, args: ['--no-sandbox'] });
+  });
+  afterAll(async () => {
+    await browser.close();
+    await rm(folder, { recursive: true });
+  });
+
+  /** The page at a width, with the errors of its scripts. */
+  async function open(input: ReportInput, width: number) {
+    const { html } = await writeReport(path.join(folder, `${input.campaign}-${width}`), input);
+    const page = await browser.newPage({ viewport: { width, height: 900 } });
+    const errors: string[] = [];
+    page.on('pageerror', (error) => errors.push(error.message));
+    await page.goto(`file://${html}`);
+    return { page, errors, titles: await page.locator('h2').allTextContents() };
+  }
+
+  it('the reasons of a language model are read without scrolling sideways, and long words make no tall rows', async () => {
+    const words = 'Wide layers gained while dropout cost accuracy everywhere it was above 0.4; a smaller rate may be safer. '.repeat(4);
+    const campaign = campaignOf(30);
+    const rows = campaign.rows.map((row) =>
+      row.number % 4 === 0 ? { ...row, origin: 'llm' as const, note: `${row.number}: ${words}` } : row,
+    );
+    for (const width of [1200, 420]) {
+      const { page, errors, titles } = await open({ ...campaign, rows }, width);
+      expect(errors).toEqual([]);
+      expect(titles).toContain('What the language model said');
+      const section = page.locator('section', { hasText: 'What the language model said' });
+      expect(await section.locator('tbody tr').count()).toBe(7);
+      const reason = await section.locator('td.words').first().boundingBox();
+      expect(reason?.x).toBeLessThan(width * 0.75);
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width);
+      const heights = await page
+        .locator('section', { hasText: 'All trials' })
+        .locator('tbody tr')
+        .evaluateAll((all) => all.map((row) => row.clientHeight));
+      expect(Math.max(...heights)).toBeLessThan(70);
+      await page.close();
+    }
+  });
+
+  it('of a campaign without a result, why comes first', async () => {
+    const campaign = campaignOf(6);
+    const failure = { class: 'exit_code' as const, message: 'The training ended with exit code 2: unrecognized arguments: --lrate' };
+    const failed = <T extends object>(row: T) => {
+      const { values: _, ...rest } = row as T & { values?: unknown };
+      return { ...rest, state: 'failed' as const, failure };
+    };
+    const input = {
+      ...campaign,
+      status: 'failed',
+      rows: campaign.rows.map(failed),
+      outcomes: campaign.outcomes?.map(failed),
+    } as ReportInput;
+    const { page, errors, titles } = await open(input, 900);
+    expect(errors).toEqual([]);
+    expect(titles[0]).toBe('Failures');
+    expect(await page.locator('.number.best').textContent()).toBe('–no val_accuracy');
+    await page.close();
+  });
+});
