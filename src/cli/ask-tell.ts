@@ -42,12 +42,17 @@ export async function runAskTell(options: AskTellCommandOptions, io: CliIo): Pro
 
 /** @throws BadSpec for the space, CliError for everything else that cannot be used. */
 async function opened({ space: file, direction, sampler, seed, options }: AskTellCommandOptions): Promise<AskTell> {
-  const { space, objectives = [{ metric: 'value', direction: 'minimize', reduce: 'result' } as const] } = await readSpaceFile(file);
+  const {
+    space,
+    objectives = [{ metric: 'value', direction: 'minimize', reduce: 'result' } as const],
+    metricConstraints = [],
+  } = await readSpaceFile(file);
   const directed = direction ? objectives.map((o) => ({ ...o, direction })) : objectives;
   const given = optionsOf(options);
   try {
     return openAskTell(space, {
       objectives: directed,
+      metricConstraints,
       options: given,
       ...(sampler === undefined ? {} : { sampler }),
       ...(seed === undefined ? {} : { seed }),

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
-import type { Objective } from '../domain/campaign.ts';
+import type { MetricConstraint, Objective } from '../domain/campaign.ts';
 import type { Condition, Parameter, Space } from '../domain/space.ts';
 import { admitCampaign } from '../spec/admit.ts';
 import { BadSpec } from '../spec/bad-spec.ts';
@@ -11,17 +11,18 @@ import { inOurWords } from './space-spellings.ts';
 export interface SpaceFile {
   readonly space: Space;
   readonly objectives?: readonly Objective[];
+  readonly metricConstraints?: readonly MetricConstraint[];
 }
 
 /** Keys of a campaign file that say what is searched; the others say where it runs. */
-const CAMPAIGN_KEYS = ['constraints', 'objective'] as const;
+const CAMPAIGN_KEYS = ['constraints', 'metric_constraints', 'objective'] as const;
 
 /** Where the space stands in a file that holds more than the space. */
 const SPACE_KEYS = ['search_space', 'space', 'parameters'] as const;
 
 /**
- * Reads a space from YAML or JSON in one of three forms: a campaign file (only `search_space`, `constraints` and `objective` are used), a mapping of
- * parameters as under `search_space`, or a list of parameters `{name, type, low, high, log, choices, when: {param, in}}`, by itself or under `space`.
+ * Reads a space from YAML or JSON in one of three forms: a campaign file (only `search_space`, `constraints`, `objective` and `metric_constraints` are used),
+ * a mapping of parameters as under `search_space`, or a list of parameters `{name, type, low, high, log, choices, when: {param, in}}`, by itself or under `space`.
  * @throws BadSpec with every problem.
  */
 export async function readSpaceFile(file: string): Promise<SpaceFile> {
@@ -43,8 +44,11 @@ export async function readSpaceFile(file: string): Promise<SpaceFile> {
     search_space,
     ...chosen,
   });
-  const space = named(spec.space, names);
-  return 'objective' in chosen || (isDirected && given !== root) ? { space, objectives: spec.objectives } : { space };
+  return {
+    space: named(spec.space, names),
+    ...('objective' in chosen || (isDirected && given !== root) ? { objectives: spec.objectives } : {}),
+    ...(spec.metricConstraints === undefined ? {} : { metricConstraints: spec.metricConstraints }),
+  };
 }
 
 /** The part of a file that is the space: under one of the keys, or all of it. */

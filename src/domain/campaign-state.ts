@@ -1,6 +1,6 @@
 import { endedWithValue, violationOf } from '../search/losses.ts';
 import { trialsWithoutImprovement } from '../search/stop-rules.ts';
-import type { CampaignSpec, MetricConstraint } from './campaign.ts';
+import type { CampaignSpec } from './campaign.ts';
 import { trialName } from './ids.ts';
 import type { Told } from './notices.ts';
 import type { Point } from './space.ts';
@@ -141,7 +141,7 @@ export function countsOf(rows: readonly TrialRow[]): TrialCounts {
 export function bestOf(spec: CampaignSpec, rows: readonly TrialRow[], count: number): BestTrial[] {
   const sign = spec.objectives[0]?.direction === 'minimize' ? 1 : -1;
   const done = rows.filter((row) => row.state === 'completed' && row.values !== undefined);
-  const feasible = done.filter((row) => isFeasible(row, spec.metricConstraints ?? []));
+  const feasible = done.filter((row) => violationOf(spec.metricConstraints, row) === 0);
   return (feasible.length > 0 ? feasible : done)
     .sort((a, b) => sign * ((a.values?.[0] ?? 0) - (b.values?.[0] ?? 0)) || a.number - b.number)
     .slice(0, count)
@@ -156,14 +156,6 @@ export function bestOf(spec: CampaignSpec, rows: readonly TrialRow[], count: num
       ...(row.synthetic === undefined ? {} : { synthetic: row.synthetic }),
       ...(feasible.length > 0 ? {} : { infeasible: true }),
     }));
-}
-
-function isFeasible(row: TrialRow, constraints: readonly MetricConstraint[]): boolean {
-  return constraints.every((constraint, index) => {
-    const value = row.constraintValues?.[index];
-    if (value === undefined || Number.isNaN(value)) return false;
-    return constraint.op === '<=' ? value <= constraint.bound : value >= constraint.bound;
-  });
 }
 
 /** Ended trials in a row, the newest ones, that brought no improvement: what `stop.patience` counts. */

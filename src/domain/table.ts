@@ -81,7 +81,7 @@ type PackedRow = readonly [
 interface PackedRest {
   readonly s?: number;
   readonly c?: TrialRow['curve'];
-  readonly k?: readonly number[];
+  readonly k?: readonly (number | null)[];
   readonly y?: true;
   readonly f?: Failure;
   readonly n?: string;

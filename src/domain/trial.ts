@@ -54,8 +54,8 @@ export interface TrialRow {
   readonly step?: number;
   /** Objective at rungs (multi-fidelity) and, where short, the whole curve. At most 64 points. */
   readonly curve?: readonly CurvePoint[];
-  /** Values of the metrics that constraints on metrics name. */
-  readonly constraintValues?: readonly number[];
+  /** Values of the metrics that constraints on metrics name; NaN where one was not reported, which is null once the row went as JSON. */
+  readonly constraintValues?: readonly (number | null)[];
   /** Its training ran on generated data, so its values say nothing about real ones. Absent otherwise. */
   readonly synthetic?: true;
   readonly attempts: number;

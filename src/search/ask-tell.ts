@@ -1,8 +1,8 @@
-import type { Objective } from '../domain/campaign.ts';
+import type { MetricConstraint, Objective } from '../domain/campaign.ts';
 import { parsePythonJson } from '../domain/python-json.ts';
 import type { Space } from '../domain/space.ts';
 import { isFinal, type TrialRow, type TrialState } from '../domain/trial.ts';
-import { lossesOf } from './losses.ts';
+import { lossesOf, violationOf } from './losses.ts';
 import { readOptions } from './options.ts';
 import { paretoFront } from './pareto.ts';
 import { samplerEntry } from './registry.ts';
@@ -17,6 +17,7 @@ import { toldPoint } from './told-point.ts';
 export interface AskTell {
   readonly space: CompiledSpace;
   readonly objectives: readonly Objective[];
+  readonly metricConstraints: readonly MetricConstraint[];
   readonly sampler: string;
   readonly seed: number;
   readonly options: Readonly<Record<string, unknown>>;
@@ -26,6 +27,8 @@ export interface AskTell {
 
 export interface AskTellOptions {
   readonly objectives?: readonly Objective[];
+  /** Conditions on metrics, which tells bring; a trial that breaks one is never the best. */
+  readonly metricConstraints?: readonly MetricConstraint[];
   readonly sampler?: string;
   readonly seed?: number;
   readonly options?: Readonly<Record<string, unknown>>;
@@ -47,10 +50,10 @@ const WISHES = ['ask', 'tell', 'best'] as const;
  */
 export function openAskTell(
   space: Space,
-  { objectives = [MINIMIZE], sampler = 'auto', seed = 0, options = {} }: AskTellOptions = {},
+  { objectives = [MINIMIZE], metricConstraints = [], sampler = 'auto', seed = 0, options = {} }: AskTellOptions = {},
 ): AskTell {
   readOptions(samplerEntry(sampler).options ?? {}, options);
-  return { space: compileSpace(space), objectives, sampler, seed, options, trials: [] };
+  return { space: compileSpace(space), objectives, metricConstraints, sampler, seed, options, trials: [] };
 }
 
 /** Reads one line. A line that cannot be used changes nothing and is answered by `{"error": "…"}`; an empty one by nothing. */
@@ -85,9 +88,9 @@ function parse(line: string): Record<string, unknown> {
 function ask(session: AskTell, count: unknown): Answer {
   if (typeof count !== 'number' || !Number.isInteger(count) || count < 1 || count > MOST_ASKED)
     throw new Error(`ask is ${JSON.stringify(count)}, but must be a whole number from 1 to ${MOST_ASKED}.`);
-  const { space, objectives, trials, seed, options, state } = session;
+  const { space, objectives, metricConstraints, trials, seed, options, state } = session;
   const { sampler } = samplerEntry(session.sampler);
-  const request = { space: space.space, objectives, trials, count, seed, options };
+  const request = { space: space.space, objectives, metricConstraints, trials, count, seed, options };
   const result = sampler(state === undefined ? request : { ...request, state });
   const first = trials.length + 1;
   const added = result.suggestions.map(
@@ -113,7 +116,7 @@ const STATES: Readonly<Record<string, TrialState>> = {
 function tell(session: AskTell, given: unknown): AskTell {
   if (typeof given !== 'object' || given === null || Array.isArray(given))
     throw new Error('tell must be an object like {"id": 1, "value": 0.9}.');
-  const { id, params, value, values = value, state: word, step } = given as Record<string, unknown>;
+  const { id, params, value, values = value, state: word, step, metrics } = given as Record<string, unknown>;
   const old = id === undefined ? undefined : session.trials[numberOf(id) - 1];
   if (id !== undefined && !old) throw new Error(`tell.id ${JSON.stringify(id)} was not asked for.`);
   const measured = values === undefined ? undefined : losses(values, session.objectives.length);
@@ -126,6 +129,7 @@ function tell(session: AskTell, given: unknown): AskTell {
   const state = measured === 'not finite' && named !== 'cancelled' ? 'failed' : named;
   const told = measured === 'not finite' ? undefined : measured;
   if (state === 'completed' && told === undefined && old?.values === undefined) throw new Error('tell says completed, but has no value.');
+  const constraintValues = metricsOf(session, metrics, told, old?.constraintValues);
   const row = old ?? own(session, params);
   const { values: before, finishedAt, ...rest } = row;
   // Ended trials are told apart by when they were first told, in the order of the lines.
@@ -139,10 +143,33 @@ function tell(session: AskTell, given: unknown): AskTell {
     ...(kept ? { values: kept } : {}),
     ...(typeof step === 'number' ? { step } : {}),
     ...(curve ? { curve } : {}),
+    ...(constraintValues.length > 0 ? { constraintValues } : {}),
   };
   const trials = [...session.trials];
   trials[row.number - 1] = changed;
   return { ...session, trials };
+}
+
+/**
+ * Values of the metrics that conditions name: told under `metrics`, or as the value of the objective of that name, or in an earlier tell; NaN where nobody has told
+ * one.
+ */
+function metricsOf(
+  { metricConstraints, objectives }: AskTell,
+  given: unknown,
+  told: readonly number[] | undefined,
+  earlier: TrialRow['constraintValues'],
+): (number | null)[] {
+  if (given !== undefined && given !== null && (typeof given !== 'object' || Array.isArray(given)))
+    throw new Error('tell.metrics must be an object like {"peak_memory_gb": 31.5}.');
+  const metrics = new Map<string, unknown>(Object.entries(given ?? {}));
+  return metricConstraints.map(({ metric }, at) => {
+    if (!metrics.has(metric)) return told?.[objectives.findIndex((o) => o.metric === metric)] ?? earlier?.[at] ?? Number.NaN;
+    const value = metrics.get(metric);
+    if (isNotFinite(value)) return Number.NaN;
+    if (typeof value !== 'number') throw new Error(`tell.metrics.${metric} is ${JSON.stringify(value)}, but must be a number.`);
+    return value;
+  });
 }
 
 /** Ids are numbers; a language that keeps them as text gives them back as text. */
@@ -182,10 +209,14 @@ function isNotFinite(value: unknown): boolean {
   return value === null || (typeof value === 'number' && !Number.isFinite(value));
 }
 
-/** The best completed trial, null before there is one; of several objectives the best of the first, and `front`, the trials that no other dominates. */
-function best({ trials, objectives }: AskTell): Record<string, unknown> {
+/**
+ * The best completed trial that keeps the conditions on metrics, null before there is one; of several objectives the best of the first, and `front`, the trials
+ * that no other dominates.
+ */
+function best({ trials, objectives, metricConstraints }: AskTell): Record<string, unknown> {
   const ended = trials.flatMap((trial) => {
-    const losses = trial.state === 'completed' ? lossesOf(objectives, trial) : undefined;
+    const isCandidate = trial.state === 'completed' && violationOf(metricConstraints, trial) === 0;
+    const losses = isCandidate ? lossesOf(objectives, trial) : undefined;
     return losses === undefined ? [] : [{ trial, losses }];
   });
   const told = ({ number, params, values = [] }: TrialRow) => ({

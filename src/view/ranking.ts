@@ -1,18 +1,15 @@
 import type { MetricConstraint, Objective } from '../domain/campaign.ts';
 import type { TrialRow } from '../domain/trial.ts';
+import { violationOf } from '../search/losses.ts';
 
 /** True when `a` is better than `b` in this objective; NaN is never better. */
 export function isBetter(a: number, b: number, direction: Objective['direction']): boolean {
   return direction === 'maximize' ? a > b : a < b;
 }
 
-/** True when the row's metrics keep every constraint, or the campaign has none. A row without constraint values breaks them. */
+/** True when the row's metrics keep every constraint, or the campaign has none. A row without a metric (NaN, or null once it went as JSON) breaks its constraints. */
 export function isFeasible(row: TrialRow, constraints: readonly MetricConstraint[] = []): boolean {
-  return constraints.every((constraint, index) => {
-    const value = row.constraintValues?.[index];
-    if (value === undefined) return false;
-    return constraint.op === '<=' ? value <= constraint.bound : value >= constraint.bound;
-  });
+  return violationOf(constraints, row) === 0;
 }
 
 /** The first objective's value of a completed, feasible row; undefined for every other row. */

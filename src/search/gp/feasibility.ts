@@ -1,5 +1,6 @@
 import type { Codes } from '../space.ts';
 import { type FeatureMap, featuresOf } from './features.ts';
+import { defaultPriors, fitHyperparameters, priorMean } from './fit.ts';
 import { type Hyperparameters, posteriorOf, predict, predictMeans } from './model.ts';
 import { normalCdf } from './normal.ts';
 
@@ -10,6 +11,9 @@ export type Feasibility = (features: Float64Array, count: number) => Float64Arra
 const LUCK = 0.3;
 const LEAST_CHANCE = 0.02;
 const LEAST_LOG_CHANCE = -20;
+/** Rows nearest to a condition's edge that its model is fitted to, and steps of that fit. */
+const MOST_FITTED = 100;
+const FIT_STEPS = 20;
 /** exp of it is zero. */
 const NO_ADDITIVE_PART = Number.NEGATIVE_INFINITY;
 
@@ -45,33 +49,37 @@ export function successModel(
  * The chance that a condition on a metric holds, from a Gaussian process over the signed distance to its bound (Gardner and others 2014). The distance is not
  * centred: zero is where the decision falls. Undefined while the condition was never broken.
  */
-export function conditionModel(
-  map: FeatureMap,
-  hyper: Hyperparameters,
-  codes: readonly Codes[],
-  margins: readonly number[],
-): Feasibility | undefined {
+export function conditionModel(map: FeatureMap, codes: readonly Codes[], margins: readonly number[]): Feasibility | undefined {
   const known = margins.map((_, i) => i).filter((i) => Number.isFinite(margins[i] as number));
   if (!known.some((i) => (margins[i] as number) > 0)) return undefined;
   const scale = Math.sqrt(known.reduce((sum, i) => sum + (margins[i] as number) ** 2, 0) / known.length);
   const distances = Float64Array.from(known, (i) => (margins[i] as number) / scale);
-  const model = {
-    logLengths: hyper.logLengths.map((log) => Math.min(log, 0)),
-    logAmplitude: 0,
-    logNoise: Math.log(1e-4),
-    logAdditive: NO_ADDITIVE_PART,
-  };
   const rows = featuresOf(
     map,
     known.map((i) => codes[i] as Codes),
   );
-  const posterior = posteriorOf(map, model, rows, distances, 0);
+  const posterior = posteriorOf(map, fittedTo(map, rows, distances), rows, distances, 0);
   return (features, count) => {
     const means = new Float64Array(count);
     const variances = new Float64Array(count);
     predict(posterior, features, count, means, variances);
     return means.map((mean, i) => Math.max(LEAST_LOG_CHANCE, Math.log(normalCdf(-mean / Math.sqrt(variances[i] as number)))));
   };
+}
+
+/** Hyperparameters of a condition's own: a metric like the memory seldom depends on what the objective depends on. */
+function fittedTo(map: FeatureMap, features: Float64Array, distances: Float64Array): Hyperparameters {
+  const order = Array.from(distances, (_, i) => i).sort(
+    (a, b) => Math.abs(distances[a] as number) - Math.abs(distances[b] as number) || a - b,
+  );
+  const rows = order.slice(0, MOST_FITTED).sort((a, b) => a - b);
+  const chosen = new Float64Array(rows.length * map.size);
+  rows.forEach((row, i) => {
+    chosen.set(features.subarray(row * map.size, (row + 1) * map.size), i * map.size);
+  });
+  const priors = defaultPriors(map.size);
+  const losses = Float64Array.from(rows, (row) => distances[row] as number);
+  return fitHyperparameters(map, chosen, losses, priors, [priorMean(map, priors)], FIT_STEPS).hyper;
 }
 
 /** All of them together; undefined when there is none. */

@@ -84,7 +84,7 @@ export function proposeByGp(task: Proposal): { suggestions: Suggestion[]; state:
 
   const feasibility = chances([
     successModel(map, hyper, seen.codes.slice(-NEAREST), seen.measured.map((m) => Number.isNaN(m)).slice(-NEAREST)),
-    ...seen.margins.map((column) => conditionModel(map, hyper, seen.codes.slice(-NEAREST), column.slice(-NEAREST))),
+    ...seen.margins.map((column) => conditionModel(map, seen.codes.slice(-NEAREST), column.slice(-NEAREST))),
   ]);
   const incumbents = incumbentsOf(seen, measured, partial ? undefined : rows);
   const standing = withMeans(posterior, [...incumbents, ...pending]);

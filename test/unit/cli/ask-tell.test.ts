@@ -67,6 +67,24 @@ test('a campaign file gives space, constraints and direction, and what it says o
   expect(objectives?.[0]).toMatchObject({ metric: 'accuracy', direction: 'maximize' });
 });
 
+test('conditions on metrics are read from a campaign file, and beside a space, and broken ones are not the best', async () => {
+  const lines = [
+    { ask: 2 },
+    { tell: { id: 1, value: 2, metrics: { gb: 9 } } },
+    { tell: { id: 2, value: 1, metrics: { gb: 8 } } },
+    { best: true },
+  ];
+  for (const [name, text] of [
+    ['conditions.yaml', `${CAMPAIGN}metric_constraints: ["gb <= 8"]\n`],
+    ['conditions.json', JSON.stringify({ space: JSON.parse(LIST), direction: 'maximize', metric_constraints: ['gb <= 8'] })],
+  ] as const) {
+    const { answers } = await talk({ space: file(name, text) }, lines);
+    expect(answers[2]).toMatchObject({ best: { id: 2, value: 1 } });
+  }
+  const wrong = file('wrong.yaml', `${CAMPAIGN}metric_constraints: ["gb < 8"]\n`);
+  await expect(readSpaceFile(wrong)).rejects.toThrow(/metric_constraints.*must be a metric, <= or >=, and a number/);
+});
+
 test('a mapping of parameters and a list, alone or under "space", are spaces too, parents put first', async () => {
   const mapping = await readSpaceFile(file('mapping.yaml', 'x: {type: float, min: 0, max: 1}\n'));
   expect(mapping.space.parameters).toEqual([{ name: 'x', type: 'float', min: 0, max: 1 }]);

@@ -279,3 +279,60 @@ test('best of several objectives tells the front', () => {
   expect(last?.best).toMatchObject({ id: 4, values: [0.5, 0.1] });
   expect(last?.front.map(({ id }) => id)).toEqual([1, 2, 4]);
 });
+
+const MEMORY = [{ metric: 'peak_memory_gb', op: '<=', bound: 40 }] as const;
+
+test('a trial that breaks a condition on metrics, or does not tell the metric, is never the best', () => {
+  const { answers, session } = talk(openAskTell(space, { metricConstraints: MEMORY }), [
+    { ask: 5 },
+    { tell: { id: 1, value: 0.1, metrics: { peak_memory_gb: 64 } } },
+    { tell: { id: 2, value: 0.2 } },
+    '{"tell": {"id": 3, "value": 0.3, "metrics": {"peak_memory_gb": NaN, "seconds": 5}}}',
+    { best: true },
+    { tell: { id: 4, value: 9, step: 1, state: 'running', metrics: { peak_memory_gb: 39 } } },
+    { tell: { id: 4, value: 0.5 } },
+    { tell: { params: { lr: 0.001, momentum: 0.9, units: 64, layers: 2, dropout: 0.1 }, value: 0.6, metrics: { peak_memory_gb: 1 } } },
+    { best: true },
+    { tell: { id: 5, value: 1, metrics: { peak_memory_gb: 'much' } } },
+    { tell: { id: 5, value: 1, metrics: [3] } },
+  ]);
+  expect(answers[4]).toEqual([{ best: null }]);
+  expect(answers[8]?.[0]).toMatchObject({ best: { id: 4, value: 0.5 } });
+  expect(answers[9]).toEqual([{ error: 'tell.metrics.peak_memory_gb is "much", but must be a number.' }]);
+  expect(answers[10]?.[0]?.error).toContain('tell.metrics must be an object');
+  expect(session.trials.map(({ constraintValues }) => constraintValues)).toEqual([[64], [Number.NaN], [Number.NaN], [39], undefined, [1]]);
+});
+
+test('a condition on the objective itself is read from its value', () => {
+  const objectives = ['a', 'b'].map((metric) => ({ metric, direction: 'minimize', reduce: 'result' }) as const);
+  const metricConstraints = [{ metric: 'b', op: '>=', bound: 2 }] as const;
+  const { answers } = talk(openAskTell(space, { objectives, metricConstraints }), [
+    { ask: 3 },
+    { tell: { id: 1, value: [0, 1] } },
+    { tell: { id: 2, value: [3, 2] } },
+    { tell: { id: 3, value: [2, 3] } },
+    { best: true },
+  ]);
+  expect(answers[4]?.[0]).toMatchObject({ best: { id: 3 }, front: [{ id: 2 }, { id: 3 }] });
+});
+
+test.each([
+  ['auto', 0.2],
+  ['tpe', 0.7],
+  ['nsga2', 0.8],
+] as const)('%s keeps to where conditions on metrics hold', (sampler, share) => {
+  // The best loss lies where the condition is broken, and the best that keeps it on its very edge: without it most points would break it.
+  const brokenBy = (metricConstraints: typeof MEMORY | undefined) => {
+    let session = openAskTell(space, { seed: 2, sampler, ...(metricConstraints ? { metricConstraints } : {}) });
+    const broken: boolean[] = [];
+    for (let i = 0; i < 60; i++) {
+      const asked = answer(session, '{"ask":1}');
+      const { id, params } = JSON.parse(asked.lines[0] as string);
+      const metrics = { peak_memory_gb: 100 * params.momentum };
+      broken.push(metrics.peak_memory_gb > 40);
+      session = answer(asked.session, JSON.stringify({ tell: { id, value: 1 - params.momentum + params.dropout, metrics } })).session;
+    }
+    return broken.slice(30).filter(Boolean).length;
+  };
+  expect(brokenBy(MEMORY)).toBeLessThan(share * brokenBy(undefined));
+});

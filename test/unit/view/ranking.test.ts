@@ -22,6 +22,15 @@ describe('ranking', () => {
     expect(topRows(rows, [ACCURACY], 5, [constraint]).map((row) => row.number)).toEqual([5]);
   });
 
+  it.each([Number.NaN, null])('a trial that did not report a constrained metric (%s) is not feasible, as the sampler has it', (unknown) => {
+    const rows = [completed(1, 0.9, { constraintValues: [unknown] }), completed(2, 0.1, { constraintValues: [30] })];
+    for (const [op, bound] of [
+      ['<=', 40],
+      ['>=', -1],
+    ] as const)
+      expect(topRows(rows, [ACCURACY], 5, [{ metric: 'peak_memory_gb', op, bound }]).map((row) => row.number)).toEqual([2]);
+  });
+
   it('the Pareto front holds what nothing beats in all objectives', () => {
     const objectives = [ACCURACY, { metric: 'seconds', direction: 'minimize', reduce: 'result' } as const];
     const rows = [
