@@ -1,7 +1,7 @@
 import type { MetricConstraint, Objective } from '../domain/campaign.ts';
 import { parsePythonJson } from '../domain/python-json.ts';
 import type { Space } from '../domain/space.ts';
-import { isFinal, type TrialRow, type TrialState } from '../domain/trial.ts';
+import type { TrialRow, TrialState } from '../domain/trial.ts';
 import { lossesOf, violationOf } from './losses.ts';
 import { readOptions } from './options.ts';
 import { paretoFront } from './pareto.ts';
@@ -22,6 +22,8 @@ export interface AskTell {
   readonly seed: number;
   readonly options: Readonly<Record<string, unknown>>;
   readonly trials: readonly TrialRow[];
+  /** Trials that were told to have ended: they are told apart by when they first were, in the order of the lines. */
+  readonly ended: number;
   readonly state?: SamplerState;
 }
 
@@ -53,14 +55,15 @@ export function openAskTell(
   { objectives = [MINIMIZE], metricConstraints = [], sampler = 'auto', seed = 0, options = {} }: AskTellOptions = {},
 ): AskTell {
   readOptions(samplerEntry(sampler).options ?? {}, options);
-  return { space: compileSpace(space), objectives, metricConstraints, sampler, seed, options, trials: [] };
+  return { space: compileSpace(space), objectives, metricConstraints, sampler, seed, options, trials: [], ended: 0 };
 }
 
 /** Reads one line. A line that cannot be used changes nothing and is answered by `{"error": "…"}`; an empty one by nothing. */
 export function answer(session: AskTell, line: string): Answer {
   if (line.trim() === '') return { session, lines: [] };
   try {
-    const message = parse(line);
+    // A byte order mark too, which some shells put before their first line.
+    const message = parse(line.trim());
     const wishes = WISHES.filter((wish) => wish in message);
     if (wishes.length > 1) throw new Error(`The message has ${wishes.join(' and ')}, of which only one can be answered. Send two lines.`);
     if ('ask' in message) return ask(session, message.ask);
@@ -119,7 +122,7 @@ function tell(session: AskTell, given: unknown): AskTell {
   const { id, params, value, values = value, state: word, step, metrics } = given as Record<string, unknown>;
   const old = id === undefined ? undefined : session.trials[numberOf(id) - 1];
   if (id !== undefined && !old) throw new Error(`tell.id ${JSON.stringify(id)} was not asked for.`);
-  const measured = values === undefined ? undefined : losses(values, session.objectives.length);
+  const measured = values === undefined ? undefined : valuesOf(values, session.objectives);
   const named = word === undefined || word === null ? 'completed' : STATES[String(word).toLowerCase()];
   if (named === undefined)
     throw new Error(`tell.state is ${JSON.stringify(word)}, but must be one of completed, running, pruned, failed, cancelled.`);
@@ -132,8 +135,7 @@ function tell(session: AskTell, given: unknown): AskTell {
   const constraintValues = metricsOf(session, metrics, told, old?.constraintValues);
   const row = old ?? own(session, params);
   const { values: before, finishedAt, ...rest } = row;
-  // Ended trials are told apart by when they were first told, in the order of the lines.
-  const ended = state === 'running' ? undefined : (finishedAt ?? 1 + session.trials.filter((t) => isFinal(t.state)).length);
+  const ended = state === 'running' ? undefined : (finishedAt ?? session.ended + 1);
   const kept = state === 'failed' || state === 'cancelled' ? undefined : (told ?? before);
   const curve = typeof step === 'number' && told ? reportedAt(step, told[0] as number, row.curve) : row.curve;
   const changed: TrialRow = {
@@ -147,7 +149,7 @@ function tell(session: AskTell, given: unknown): AskTell {
   };
   const trials = [...session.trials];
   trials[row.number - 1] = changed;
-  return { ...session, trials };
+  return { ...session, trials, ended: Math.max(session.ended, ended ?? 0) };
 }
 
 /**
@@ -193,9 +195,12 @@ function own({ space, trials }: AskTell, params: unknown): TrialRow {
   return { number, params: point, origin: 'user', state: 'running', attempts: 1, createdAt: number };
 }
 
-/** The values of a tell, or that one of them is NaN, infinite or null. */
-function losses(values: unknown, count: number): number[] | 'not finite' {
-  const list = Array.isArray(values) ? values : [values];
+/** The values of a tell (one number, a list, or by the objectives' names), or that one of them is NaN, infinite or null. */
+function valuesOf(values: unknown, objectives: readonly Objective[]): number[] | 'not finite' {
+  const count = objectives.length;
+  const named =
+    typeof values === 'object' && values !== null && !Array.isArray(values) ? new Map<string, unknown>(Object.entries(values)) : undefined;
+  const list = named ? objectives.map(({ metric }) => named.get(metric)) : Array.isArray(values) ? values : [values];
   // One null stands for all objectives of a trial that has failed.
   if (list.length === 1 && isNotFinite(list[0])) return 'not finite';
   if (list.length !== count || !list.every((v) => typeof v === 'number' || isNotFinite(v)))

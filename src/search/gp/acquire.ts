@@ -42,7 +42,7 @@ const PERTURBATIONS_PER_ANCHOR = 24;
 const KEPT = 12;
 
 /** How hard the local search tries. */
-interface Effort {
+export interface Effort {
   readonly starts: number;
   readonly rounds: number;
   readonly tries: number;
@@ -51,6 +51,7 @@ const EFFORTS = {
   whole: { starts: 4, rounds: 9, tries: 14 },
   quick: { starts: 2, rounds: 6, tries: 10 },
   quickest: { starts: 1, rounds: 5, tries: 10 },
+  crowd: { starts: 1, rounds: 3, tries: 8 },
 } as const satisfies Record<string, Effort>;
 /** Rows of the model from which every score is dear. */
 const DEAR_ROWS = 200;
@@ -137,7 +138,7 @@ function deviationsOf({ compiled, posterior }: Hunt, scale: number): Float64Arra
   return out;
 }
 
-function featuresFor({ map }: Posterior, candidates: readonly Codes[]): Float64Array {
+export function featuresFor({ map }: Posterior, candidates: readonly Codes[]): Float64Array {
   const features = new Float64Array(candidates.length * map.size);
   candidates.forEach((codes, i) => {
     writeFeatures(map, codes, features, i * map.size);
@@ -203,7 +204,7 @@ function bestOf(
 }
 
 /** Shrinking random steps and one-level moves from each start; a step is taken when the score rises. */
-function localSearch(task: Hunt, starts: readonly Found[], { rounds, tries }: Effort): Found[] {
+export function localSearch(task: Hunt, starts: readonly Found[], { rounds, tries }: Effort): Found[] {
   const { compiled, isAllowed, stream } = task;
   let current = [...starts];
   for (let round = 0; round < rounds; round++) {

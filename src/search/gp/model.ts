@@ -24,7 +24,10 @@ export const JITTER = 1e-6;
 const SQRT5 = Math.sqrt(5);
 
 /** Variance of the noise-free value before anything is known. */
-const signalOf = (hyper: Hyperparameters): number => Math.exp(hyper.logAmplitude) + Math.exp(hyper.logAdditive);
+export const signalOf = (hyper: Hyperparameters): number => Math.exp(hyper.logAmplitude) + Math.exp(hyper.logAdditive);
+
+/** Below it a variance is rounding only. */
+export const leastVariance = (hyper: Hyperparameters): number => 1e-12 * signalOf(hyper);
 
 /** A posterior: training rows (then pending ones, as fantasies), the factor's inverse, and weights of the mean. */
 export interface Posterior {
@@ -42,7 +45,15 @@ export interface Posterior {
   readonly scratch: Float64Array;
 }
 
-function scaleInto(map: FeatureMap, hyper: Hyperparameters, features: Float64Array, from: number, out: Float64Array, to: number): void {
+/** Writes a row of features, numeric ones divided by their length scale. */
+export function scaleInto(
+  map: FeatureMap,
+  hyper: Hyperparameters,
+  features: Float64Array,
+  from: number,
+  out: Float64Array,
+  to: number,
+): void {
   for (let k = 0; k < map.size; k++) {
     const x = features[from + k] as number;
     out[to + k] = k < map.numeric ? x * Math.exp(-(hyper.logLengths[k] as number)) : x;
@@ -95,12 +106,13 @@ export function posteriorOf(
   return posterior;
 }
 
-function categoryWeights(map: FeatureMap, hyper: Hyperparameters): Float64Array {
+/** What two different values of each categorical feature add to the squared distance. */
+export function categoryWeights(map: FeatureMap, hyper: Hyperparameters): Float64Array {
   return Float64Array.from({ length: map.size - map.numeric }, (_, k) => Math.exp(-2 * (hyper.logLengths[map.numeric + k] as number)));
 }
 
 /** Covariances of one scaled point with the first `count` scaled rows. */
-function kernelRow(
+export function kernelRow(
   map: FeatureMap,
   weights: Float64Array,
   rows: Float64Array,
@@ -201,7 +213,7 @@ export function predict(
       v3 += s3 * s3;
     }
     const explained = [v0, v1, v2, v3];
-    for (let w = 0; w < width; w++) variances[c + w] = Math.max(1e-12 * signal, signal - (explained[w] as number));
+    for (let w = 0; w < width; w++) variances[c + w] = Math.max(leastVariance(hyper), signal - (explained[w] as number));
   }
 }
 
@@ -228,7 +240,7 @@ export function predictBounds(
     means[c] = dot(alpha, 0, covariance, 0, n);
     let largest = 0;
     for (let i = 0; i < rows; i++) if ((covariance[i] as number) > largest) largest = covariance[i] as number;
-    bounds[c] = Math.max(1e-12 * signal, signal - (largest * largest) / observed);
+    bounds[c] = Math.max(leastVariance(hyper), signal - (largest * largest) / observed);
   }
 }
 

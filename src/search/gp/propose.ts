@@ -3,7 +3,8 @@ import type { Suggestion } from '../../domain/trial.ts';
 import type { Observations } from '../observations.ts';
 import { streamAt } from '../random-stream.ts';
 import { type Codes, type CompiledSpace, codesOf, keyOf, pointOf, satisfies } from '../space.ts';
-import { effortFor, type Found, type Hunt, hasContinuous, hunt, type Pool, poolFor, withdraw } from './acquire.ts';
+import { type Found, type Hunt, hasContinuous } from './acquire.ts';
+import { openBatch } from './batch.ts';
 import { fitToCurves } from './curve-fit.ts';
 import { chances, conditionModel, type Feasibility, successModel } from './feasibility.ts';
 import { type FeatureMap, featureMap, featuresOf } from './features.ts';
@@ -43,10 +44,10 @@ export interface Proposal {
 
 const ANCHORS = 5;
 const GLOBAL_POINTS = 256;
-/** Points of a batch that are chosen from the same candidates. */
-const POINTS_PER_POOL = 12;
 /** Running trials that shrink the variance at most, the newest ones: with hundreds of workers the older are about to end. None is ever proposed again. */
 const MOST_FANTASIES = 256;
+/** Points of one batch that a model chooses; the cost of each grows with the square of those before it. */
+const MOST_OF_A_BATCH = 1_000;
 const REFIT_GROWTH = 1.05;
 const COLD_START_BELOW = 50;
 /** With so many trials running a further one is worth what it brings beyond the best of them, not beyond the best mean: that much less, in standard deviations. */
@@ -55,10 +56,11 @@ const BEYOND_CROWD = 0.3;
 /** Of the points that a stuck search proposes one in so many goes on refining its best; the others break new ground. */
 const REFINING = 4;
 
-/** Points of greatest expected improvement, one after another, each becoming a fantasy for the next. Fewer than asked when nothing new was found. */
+/** Points of greatest expected improvement, one after another, each becoming a fantasy for the next. Fewer than asked when nothing new was found, and of thousands. */
 export function proposeByGp(task: Proposal): { suggestions: Suggestion[]; state: GpState } {
   const { compiled, seen } = task;
   const { partial } = seen;
+  const count = Math.min(task.count, MOST_OF_A_BATCH);
   const map = featureMap(compiled, partial !== undefined);
   if (map.size === 0) return { suggestions: [], state: task.state };
   const isLocal = task.usesTrustRegion && (map.size > TRUST_REGION_DIMENSIONS || seen.codes.length > TRUST_REGION_TRIALS);
@@ -77,7 +79,7 @@ export function proposeByGp(task: Proposal): { suggestions: Suggestion[]; state:
     hyper,
     featuresOf(map, known),
     Float64Array.from(rows, (i) => losses[i] as number),
-    pending.length + task.count,
+    pending.length + count,
   );
   const pendingFeatures = featuresOf(map, pending);
   for (let i = 0; i < pending.length; i++) addFantasy(posterior, pendingFeatures, i * map.size);
@@ -96,23 +98,13 @@ export function proposeByGp(task: Proposal): { suggestions: Suggestion[]; state:
   const model = { map, posterior, feasibility, region };
   const looksElsewhere = isFree && isStuck(feasible(seen, measured, losses), task.designed);
   const suggestions: Suggestion[] = [];
-  const pools = new Map<boolean, { pool: Pool; since: number }>();
-  for (let k = 0; k < task.count; k++) {
+  const next = openBatch((found) => firstNew(task, found));
+  for (let k = 0; k < count; k++) {
     const isNewGround = looksElsewhere && (task.firstIndex + k) % REFINING !== 0;
     // On bench/search with 64 workers 0.6 and 1 gained no more; in finite spaces it gained nothing.
     const ambition = isFree && seen.pending.length + k >= CROWD ? BEYOND_CROWD : 0;
     const hunted = huntOf(task, { ...model, ambition }, standing, isNewGround ? taken : undefined, task.firstIndex + k);
-    const earlier = pools.get(isNewGround);
-    let chosen: Suggestion | undefined;
-    if (earlier && k - earlier.since < POINTS_PER_POOL) {
-      withdraw(earlier.pool, hunted.isAllowed);
-      chosen = firstNew(task, hunt(hunted, earlier.pool, effortFor('later', posterior.rows)));
-    }
-    if (!chosen) {
-      const pool = poolFor(hunted);
-      pools.set(isNewGround, { pool, since: k });
-      chosen = firstNew(task, hunt(hunted, pool, effortFor(isNewGround ? 'new ground' : 'first', posterior.rows)));
-    }
+    const chosen = next(hunted, k, isNewGround);
     if (!chosen) break;
     task.tried.add(keyOf(compiled, chosen.params));
     suggestions.push(chosen);
@@ -120,7 +112,7 @@ export function proposeByGp(task: Proposal): { suggestions: Suggestion[]; state:
     // A fantasy stands at its mean: the means of all others stay.
     standing.push(...withMeans(posterior, [added]));
     taken.push(added);
-    if (k + 1 < task.count) addFantasy(posterior, featuresOf(map, [added]), 0);
+    if (k + 1 < count) addFantasy(posterior, featuresOf(map, [added]), 0);
   }
   return { suggestions, state: { hyper, fittedAt, ...(region ? { region } : {}) } };
 }

@@ -143,6 +143,11 @@ test.each([8, 64])('%i workers at once, some of whose trials fail or give NaN, n
   expect(points.size).toBe(workers + 90);
 });
 
+test('a byte order mark before the first line is no part of it', () => {
+  const { answers } = talk(openAskTell(space), ['\ufeff{"ask": 1}\r']);
+  expect(answers[0]?.[0]?.id).toBe(1);
+});
+
 test('a finite space ends with a line that says so', () => {
   const { answers } = talk(openAskTell(SPACES.tiny as Space), [{ ask: 30 }, { ask: 1 }]);
   expect(answers[0]?.length).toBe(21);
@@ -182,6 +187,9 @@ test('own points, steps, corrections, several objectives and the best so far', (
   ]);
   expect(pair.answers[1]?.[0]?.error).toContain('list of 2');
   expect(pair.session.trials[0]?.values).toEqual([1, 2]);
+  const named = talk(pair.session, [{ tell: { id: 1, value: { b: 4, a: 3, c: 5 } } }, { tell: { id: 1, value: { a: 3 } } }]);
+  expect(named.session.trials[0]?.values).toEqual([3, 4]);
+  expect(named.answers[1]?.[0]?.error).toContain('list of 2');
 });
 
 test('no line, however odd, breaks a session: every answer is JSON, and the next ask is answered', () => {

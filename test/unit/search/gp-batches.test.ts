@@ -3,12 +3,13 @@ import type { Space } from '../../../src/domain/space.ts';
 import type { TrialRow } from '../../../src/domain/trial.ts';
 import { type Hunt, hunt, poolFor } from '../../../src/search/gp/acquire.ts';
 import { featureMap } from '../../../src/search/gp/features.ts';
-import { type Hyperparameters, posteriorOf, predict, predictBounds } from '../../../src/search/gp/model.ts';
+import { catchUp, follow } from '../../../src/search/gp/followed.ts';
+import { addFantasy, type Hyperparameters, posteriorOf, predict, predictBounds } from '../../../src/search/gp/model.ts';
 import { logExpectedImprovement } from '../../../src/search/gp/normal.ts';
 import { streamAt } from '../../../src/search/random-stream.ts';
 import { samplerEntry } from '../../../src/search/registry.ts';
 import type { SamplerState } from '../../../src/search/sampler.ts';
-import { codesFromUnit, compileSpace, keyOf, pointOf } from '../../../src/search/space.ts';
+import { codesFromUnit, codesOf, compileSpace, keyOf, pointOf } from '../../../src/search/space.ts';
 import { request, row, SPACES } from './spaces.ts';
 
 const HYPER: Hyperparameters = { logLengths: [-0.5, 0, 0.3, 0, 0.1], logAmplitude: 0.2, logNoise: -5, logAdditive: -0.5 };
@@ -96,6 +97,53 @@ test('a batch has no point twice, and none that was tried; the same batch for th
   expect(new Set(keys(points)).size).toBe(20);
   expect(keys(points).filter((key) => tried.has(key))).toEqual([]);
   expect(ask()).toEqual(points);
+});
+
+test('what is followed from fantasy to fantasy is what a prediction from nothing tells', () => {
+  const { stream, posterior } = modelOf(9, 50);
+  const probes = Float64Array.from({ length: 6 * map.size }, () => stream.next());
+  const followed = Array.from({ length: 6 }, (_, i) => follow(posterior, probes.subarray(i * map.size, (i + 1) * map.size)));
+  for (let fantasy = 0; fantasy < 4; fantasy++) {
+    addFantasy(
+      posterior,
+      Float64Array.from({ length: map.size }, () => stream.next()),
+      0,
+    );
+    const [means, variances] = [new Float64Array(6), new Float64Array(6)];
+    predict(posterior, probes, 6, means, variances);
+    // Some are left behind for a while.
+    followed.forEach((each, i) => {
+      if (i < 3 && fantasy < 3) return;
+      catchUp(posterior, each);
+      expect(each.mean).toBeCloseTo(means[i] as number, 10);
+      expect(each.variance).toBeCloseTo(variances[i] as number, 10);
+    });
+  }
+});
+
+test('a batch of many begins with the points of a smaller one, and goes on with points that are new and better than chance', {
+  timeout: 120_000,
+}, () => {
+  const space = SPACES.numeric as Space;
+  const lossOf = (codes: ArrayLike<number>) => Array.from(codes).reduce((sum, code) => sum + (code - 0.4) ** 2, 0);
+  const trials = Array.from({ length: 40 }, (_, i) => {
+    const stream = streamAt(8, 'crowd', i);
+    const codes = codesFromUnit(
+      compiled,
+      compiled.dimensions.map(() => stream.next()),
+    );
+    return row(i + 1, pointOf(compiled, codes), lossOf(codes));
+  });
+  const ask = (count: number) => samplerEntry('auto').sampler(request(space, { trials, count })).suggestions;
+  const many = ask(120);
+  expect(many.slice(0, 64)).toEqual(ask(64));
+  const keys = many.map(({ params }) => keyOf(compiled, params));
+  expect(new Set(keys).size).toBe(120);
+  for (const { params } of trials) expect(keys).not.toContain(keyOf(compiled, params));
+  const mean = (of: readonly { readonly params: TrialRow['params'] }[]) =>
+    of.reduce((sum, { params }) => sum + lossOf(codesOf(compiled, params)), 0) / of.length;
+  expect(many.every(({ origin }) => origin === 'gp')).toBe(true);
+  expect(mean(many.slice(64))).toBeLessThan(0.6 * mean(trials));
 });
 
 test('a dozen points after 10,000 trials cost far less than a dozen times one', () => {
