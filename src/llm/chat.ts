@@ -156,6 +156,8 @@ async function once({ target, messages, schema, options }: ChatQuestion, abiliti
     organization: null,
     project: null,
   });
+  // The library's own time ends with the headers: a service that then sends a byte now and then would use up the time of all others.
+  const time = AbortSignal.timeout(options.timeout * 1000);
   let completion: ChatCompletion;
   try {
     completion = await client.chat.completions.create(
@@ -167,10 +169,11 @@ async function once({ target, messages, schema, options }: ChatQuestion, abiliti
         ...formatOf(abilities.format, schema),
         ...(abilities.tools ? { tools: toolDefinitions() } : {}),
       },
-      deps.signal === undefined ? {} : { signal: deps.signal },
+      { signal: deps.signal === undefined ? time : AbortSignal.any([deps.signal, time]) },
     );
   } catch (error) {
-    return failureOf(error, options, deps.signal);
+    deps.signal?.throwIfAborted();
+    return time.aborted ? { remedy: 'next', message: `no answer within ${options.timeout} s` } : failureOf(error, options);
   }
   return answerOf(completion, messages, deps.meter, key, options);
 }
@@ -181,8 +184,7 @@ function formatOf(format: ResponseFormat, schema: Readonly<Record<string, unknow
   return format === 'json_object' ? { response_format: { type: 'json_object' as const } } : {};
 }
 
-function failureOf(error: unknown, options: LlmOptions, signal: AbortSignal | undefined): ServiceFailure {
-  signal?.throwIfAborted();
+function failureOf(error: unknown, options: LlmOptions): ServiceFailure {
   if (error instanceof OpenAI.APIConnectionTimeoutError) return { remedy: 'next', message: `no answer within ${options.timeout} s` };
   if (error instanceof OpenAI.APIConnectionError) return { remedy: 'again', message: 'cannot be reached' };
   if (error instanceof OpenAI.APIError && typeof error.status === 'number') {

@@ -16,6 +16,8 @@ export type Scripted =
       readonly delayMs?: number;
       /** Drop the connection instead of answering. */
       readonly hangUp?: boolean;
+      /** Send a byte now and then, and never come to an end. */
+      readonly drips?: boolean;
       /** Send half of the body, then drop the connection. */
       readonly breakOff?: boolean;
       readonly error?: string;
@@ -99,7 +101,10 @@ async function answer(scripted: Exclude<Scripted, string>, incoming: IncomingMes
   response.writeHead(status, { 'content-type': 'application/json', ...scripted.headers });
   const body =
     scripted.body ?? JSON.stringify(status >= 400 ? { error: { message: scripted.error ?? `scripted ${status}` } } : completion(scripted));
-  if (scripted.breakOff) response.write(body.slice(0, body.length / 2), () => incoming.socket.destroy());
+  if (scripted.drips) {
+    const drip = setInterval(() => response.write(' '), 50);
+    response.once('close', () => clearInterval(drip));
+  } else if (scripted.breakOff) response.write(body.slice(0, body.length / 2), () => incoming.socket.destroy());
   else response.end(body);
 }
 

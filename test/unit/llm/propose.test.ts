@@ -692,6 +692,14 @@ describe('the proposer', () => {
     expect(endpoint.requests.length).toBeLessThan(5);
   });
 
+  it('does not wait for a service that sends a byte now and then: the next model has its time', async () => {
+    const endpoint = await serve([{ drips: true }, GOOD]);
+    const fallback = [{ baseUrl: endpoint.baseUrl, model: 'second' }];
+    const result = await propose(llm(endpoint.baseUrl, { timeout: 1, fallback }));
+    expect(result.suggestions).toHaveLength(1);
+    expect(result.events[0]).toMatchObject({ kind: 'model_failed', message: 'no answer within 1 s' });
+  });
+
   it('is aborted with the activity', async () => {
     const endpoint = await serve([{ content: GOOD, delayMs: 60_000 }]);
     const controller = new AbortController();
