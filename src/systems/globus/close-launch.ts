@@ -10,6 +10,9 @@ import type { DriverTimes } from './options.ts';
 /** An endpoint that is online but has no free worker for the stop request is asked again for so long. */
 const CLOSE_PATIENCE_MS = 30 * 60_000;
 
+/** Ends whose files are waited for in vain before the rest is left where it is. */
+const MOST_IN_VAIN = 3;
+
 /** How patient the tasks of a campaign's end are. */
 export interface ClosingTimes {
   readonly times: DriverTimes;
@@ -21,9 +24,20 @@ export async function closeLaunch(known: KnownCampaigns, facts: CampaignFacts, p
   const isUncertain = facts.intent !== undefined || (facts.rebuilding?.uncertain.length ?? 0) > 0;
   const isBusy = isUncertain || Object.values(facts.attempts).some((attempt) => attempt.ended === undefined);
   if (isBusy) await endEverything(known, facts, patience);
-  for (const record of facts.unfetched) await fetchFiles(known, facts, record, facts.localDirectory, patience);
+  await fetchRest(known, facts, patience);
   if (facts.uncollected.length > 0)
     await submitControl(known.targetOf(facts), [{ op: 'collect', directory: facts.directory, names: facts.uncollected }]);
+}
+
+/** What is left of the files, until nobody has served a few of them: the others stay in the launch folder, where `holdfast get` finds them. */
+async function fetchRest(known: KnownCampaigns, facts: CampaignFacts, patience: ClosingTimes): Promise<void> {
+  let inVain = 0;
+  for (const record of [...facts.unfetched]) {
+    if (await fetchFiles(known, facts, record, facts.localDirectory, patience)) {
+      facts.unfetched = facts.unfetched.filter((other) => other !== record);
+      await known.store.save(facts);
+    } else if (++inVain === MOST_IN_VAIN) return;
+  }
 }
 
 /**
