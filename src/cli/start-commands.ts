@@ -6,7 +6,7 @@ import type { Budget, CampaignSpec } from '../domain/campaign.ts';
 import { TASK_QUEUE } from '../domain/ids.ts';
 import { admitCampaign } from '../spec/admit.ts';
 import { BadSpec } from '../spec/bad-spec.ts';
-import { readSource } from '../spec/source.ts';
+import { isMapping, readSource } from '../spec/source.ts';
 import { inlineWarmStart } from '../spec/warm-start.ts';
 import { duration, instant, plural } from '../view/format.ts';
 import { tellingOrder } from '../view/parameters.ts';
@@ -91,13 +91,11 @@ export interface RunOptions extends QuietOptions, Overrides {
  * Returns at once with the id (`quiet`: nothing but the id), or watches until the end.
  */
 export async function run(file: string, options: RunOptions, io: CliIo): Promise<Exit> {
-  const content = overridden(
-    inlineWarmStart(readSource(file, process.cwd()).value, process.cwd()) as Readonly<Record<string, unknown>>,
-    options,
-  );
+  const read = inlineWarmStart(readSource(file, process.cwd()).value, process.cwd()) as Readonly<Record<string, unknown>>;
   const isChanged = options.trials !== undefined || options.concurrency !== undefined || options.from !== undefined;
-  // The file first: its mistakes have lines.
+  // The file first: its mistakes have lines, and a campaign without a name has the file's, which its content alone does not tell.
   const own = await admitCampaign(file);
+  const content = overridden(named(read, own.name), options);
   const { value, note = '' } =
     options.from === undefined ? { value: content } : await (await import('./go-on.ts')).withResultsOf(options.from, content, own);
   const spec = isChanged ? await admitCampaign(value) : own;
@@ -124,6 +122,13 @@ async function absentWorker(client: Client, system: string): Promise<string | un
   if (isServed && hasHolder) return undefined;
   const what = isServed ? `No worker holds system ${system} yet` : 'No worker polls the task queue yet';
   return `${what}; the campaign waits for one: holdfast worker --systems ${system}`;
+}
+
+/** The content with the name under which it was admitted, where it has none of its own. */
+function named(content: Readonly<Record<string, unknown>>, name: string): Readonly<Record<string, unknown>> {
+  const { experiment } = content;
+  const hasName = content.name !== undefined || (isMapping(experiment) && experiment.name !== undefined);
+  return hasName ? content : { ...content, name };
 }
 
 /** The file's content with the command line's values in the place where the file has, or would have, its own. */

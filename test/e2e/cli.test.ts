@@ -481,6 +481,20 @@ describe('what cannot work is told in one sentence', () => {
     expect((await cli('stop', 'no-code', '--yes')).err).toMatch(/^no-code has ended: Training code .*nowhere does not exist/);
   });
 
+  it('a campaign file without a name gives the campaign its own, with the command line’s values over it too', async () => {
+    const file = path.join(folder, 'unnamed file.yaml');
+    await writeFile(file, (await readFile(path.join(folder, 'plain.yaml'), 'utf8')).replace(/^name: .*\n/m, ''));
+    for (const [words, id] of [
+      [[], 'unnamed-file-1'],
+      [['--trials', '2'], 'unnamed-file-2'],
+    ] as const) {
+      const { exit, out } = await cli('run', file, ...words, '--watch');
+      expect(exit).toBe(0);
+      const results = /^results: (.*)$/m.exec(out)?.[1] ?? '';
+      expect(JSON.parse(await readFile(path.join(results, 'summary.json'), 'utf8'))).toMatchObject({ campaign: id, name: 'unnamed file' });
+    }
+  });
+
   it('code of a campaign file is looked for where `run` was typed, not where the worker was started, when that is this computer', async () => {
     const content = { name: 'x', training: { bundle: 'train', command: ['true'] }, data: { dir: 'not-here' } };
     const spec = admitText(await readFile(path.join(folder, 'plain.yaml'), 'utf8'), 'plain.yaml', { env: {} });
