@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { makeFolderSync } from './make-folder.ts';
 import { cacheFolder } from './package-root.ts';
 import { loadDrivers } from './systems/load-drivers.ts';
+import { TemporalUnreachable } from './temporal/connection.ts';
 import { answers, type DevServer, startDevServer } from './temporal/dev-server.ts';
 import { findTemporalBinary } from './temporal/server-binary.ts';
 import { type RunningWorkers, startWorkers } from './worker.ts';
@@ -76,7 +77,10 @@ async function start(options: DevOptions): Promise<Dev> {
     ended: Promise.race([
       workers.finished,
       server.exited.then(() => {
-        if (!isStopping) throw new Error(`The Temporal server has ended. Its log: ${path.join(folder, 'server.log')}`);
+        if (isStopping) return;
+        // Whoever started it has ended it in order: no fault, and the next `holdfast dev` starts it again.
+        if (!server.isOwned) throw new TemporalUnreachable(server.address, 'who had started it has ended it');
+        throw new Error(`The Temporal server has ended. Its log: ${path.join(folder, 'server.log')}`);
       }),
     ]),
     async stop() {
@@ -115,12 +119,26 @@ async function joinServer(noteFile: string, signal: AbortSignal): Promise<AnySer
   return {
     address: note.address,
     uiUrl: note.uiUrl,
-    exited: new Promise(() => undefined),
+    exited: goneFrom(note),
     isOwned,
     async stop() {
       process.kill(note.pid, 'SIGTERM');
     },
   };
+}
+
+const LOOK_MS = 1000;
+
+/** Resolves when the process of a server that is no child of ours has ended. */
+function goneFrom({ pid }: ServerNote): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setInterval(() => {
+      if (isAlive(pid)) return;
+      clearInterval(timer);
+      resolve();
+    }, LOOK_MS);
+    timer.unref();
+  });
 }
 
 /** Longest wait for a server that somebody else has just started. */

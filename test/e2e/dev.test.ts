@@ -106,6 +106,30 @@ describe('holdfast dev', () => {
     }
   };
 
+  it('that joined the server of another ends with it, and says that nothing answers any more', { timeout: 240_000 }, async () => {
+    const words = [
+      'dev',
+      '--folder',
+      path.join(folder, 'shared'),
+      '--port',
+      '17251',
+      '--ui-port',
+      '18251',
+      '--quiet',
+      '--log-level',
+      'silent',
+    ];
+    const first = holdfast([...words, '--json']);
+    await eventually(() => first.seen.out.includes('"address"'), 180, `the first (${first.seen.err})`);
+    const second = holdfast([...words, '--json']);
+    await eventually(() => second.seen.out.includes('"address"'), 180, `the second (${second.seen.err})`);
+    first.child.kill('SIGINT');
+    expect((await first.end).exit).toBe(0);
+    const { exit, out } = await second.end;
+    expect(exit).toBe(5);
+    expect(out).toContain('"code":"HF-TEMPORAL-UNREACHABLE"');
+  });
+
   it('leaves no server behind when Ctrl-C comes while it starts', { timeout: 240_000 }, async () => {
     const { dev, pid } = await beginning('hasty');
     dev.child.kill('SIGINT');
