@@ -4,6 +4,7 @@ Tables and columns: optuna/storages/_rdb/models.py, the same since Optuna 3.0.
 """
 
 import json
+import math
 import pathlib
 import sqlite3
 import sys
@@ -38,6 +39,12 @@ def study(db: sqlite3.Connection, study_id: int, name: str) -> dict:
         " JOIN trials t USING (trial_id) WHERE t.study_id = ? ORDER BY p.param_id",
         study_id,
     )
+    attributes = grouped(
+        db,
+        "SELECT a.trial_id, a.key, a.value_json FROM trial_user_attributes a"
+        " JOIN trials t USING (trial_id) WHERE t.study_id = ? ORDER BY a.trial_user_attribute_id",
+        study_id,
+    )
     return {
         "name": name,
         "directions": [direction for (direction,) in directions],
@@ -48,10 +55,15 @@ def study(db: sqlite3.Connection, study_id: int, name: str) -> dict:
                 "state": state,
                 "values": [value for (value,) in values.get(trial_id, [])],
                 "params": params.get(trial_id, []),
+                "user_attributes": numbers({key: json.loads(text) for key, text in attributes.get(trial_id, [])}),
             }
             for trial_id, number, state in trials
         ],
     }
+
+
+def numbers(attributes: dict) -> dict:
+    return {key: value for key, value in attributes.items() if type(value) in (int, float) and math.isfinite(value)}
 
 
 def grouped(db: sqlite3.Connection, query: str, study_id: int) -> dict:

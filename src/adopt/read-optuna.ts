@@ -6,7 +6,15 @@ import { packageRoot } from '../package-root.ts';
 import { type ForeignDirection, type ForeignResults, type ForeignTrial, UnreadableResults } from './foreign-trial.ts';
 
 /** Operations of Optuna's journal (optuna/storages/journal/_storage.py, class JournalOperation) that say something about results. */
-const OPERATIONS = { createStudy: 0, deleteStudy: 1, studySystemAttribute: 3, createTrial: 4, trialParam: 5, trialState: 6 } as const;
+const OPERATIONS = {
+  createStudy: 0,
+  deleteStudy: 1,
+  studySystemAttribute: 3,
+  createTrial: 4,
+  trialParam: 5,
+  trialState: 6,
+  trialUserAttribute: 8,
+} as const;
 
 /** Optuna's TrialState.COMPLETE and StudyDirection.MINIMIZE. */
 const COMPLETE = 1;
@@ -27,6 +35,8 @@ interface JournalTrial {
   readonly params: Record<string, unknown>;
   state: number;
   values: readonly unknown[];
+  /** What the study's owner noted with the trial: here metrics are found that are no objectives. */
+  readonly attributes: Record<string, unknown>;
 }
 
 const line = z.looseObject({
@@ -44,6 +54,8 @@ const line = z.looseObject({
   state: z.int().optional(),
   value: z.number().nullish(),
   values: z.array(z.number().nullable()).nullish(),
+  user_attr: z.record(z.string(), z.unknown()).optional(),
+  user_attrs: z.record(z.string(), z.unknown()).optional(),
 });
 
 /** One study of a journal file (`JournalFileBackend`); without a name the only one. Ids are counted as Optuna does when it replays. Throws UnreadableResults. */
@@ -63,10 +75,11 @@ export function readOptunaJournal(text: string, file: string, study?: string): F
     trials: trials
       .filter((trial) => trial.study === chosen.id)
       .map(
-        ({ number, params, state, values }): ForeignTrial => ({
+        ({ number, params, state, values, attributes }): ForeignTrial => ({
           from: `${chosen.name} trial ${number}`,
           params,
           values: named(values, chosen.metricNames),
+          metrics: attributes,
           isComplete: state === COMPLETE && values.length > 0,
         }),
       ),
@@ -105,6 +118,7 @@ function apply(entry: z.output<typeof line>, studies: JournalStudy[], trials: Jo
         params: Object.fromEntries(params),
         state: entry.state ?? 0,
         values: valuesOf(entry),
+        attributes: { ...entry.user_attrs },
       });
       return;
     }
@@ -121,6 +135,9 @@ function apply(entry: z.output<typeof line>, studies: JournalStudy[], trials: Jo
       trial.values = valuesOf(entry);
       return;
     }
+    case OPERATIONS.trialUserAttribute:
+      Object.assign(trials[id ?? -1]?.attributes ?? {}, entry.user_attr);
+      return;
     default:
   }
 }
@@ -181,6 +198,7 @@ const database = z.array(
         state: z.string(),
         values: z.array(z.number().nullable()),
         params: z.array(z.tuple([z.string(), z.number(), z.string()])),
+        user_attributes: z.record(z.string(), z.number()),
       }),
     ),
   }),
@@ -209,10 +227,11 @@ export function readOptunaDatabase(file: string, python: string, study?: string)
       chosen.metric_names ?? undefined,
     ),
     trials: chosen.trials.map(
-      ({ number, state, values, params }): ForeignTrial => ({
+      ({ number, state, values, params, user_attributes }): ForeignTrial => ({
         from: `${chosen.name} trial ${number}`,
         params: Object.fromEntries(params.map(([name, value, distribution]) => [name, external(value, distribution)])),
         values: named(values, chosen.metric_names ?? undefined),
+        metrics: user_attributes,
         isComplete: state === 'COMPLETE' && values.length > 0,
       }),
     ),

@@ -6,8 +6,8 @@ import { type ForeignResults, type ForeignTrial, UnreadableResults } from './for
 const COMPLETE = new Set(['completed', 'complete', 'terminated', 'finished', 'succeeded', 'success']);
 /** Before a parameter's name: ours, Optuna's trials_dataframe, Ray Tune's, none. */
 const PARAM_PREFIXES = ['param.', 'params_', 'params.', 'config/', 'config.', ''];
-/** Before a metric's name: ours, Optuna's with names for its objectives, none. */
-const METRIC_PREFIXES = ['value.', 'metric.', 'values_', ''];
+/** Before a metric's name: ours, Optuna's with names for its objectives, what was noted with its trials, none. */
+const METRIC_PREFIXES = ['value.', 'metric.', 'values_', 'user_attrs_', ''];
 
 /**
  * A CSV table with one trial a line; semicolons (then with decimal commas too) and tabs are taken where the head has no comma. Columns may be named as ours
@@ -60,7 +60,8 @@ function jsonTrial(record: unknown, from: string): ForeignTrial {
   if (!isMapping(record)) throw new UnreadableResults(`${from} is no JSON object.`);
   const params = record.params ?? record.config;
   if (!isMapping(params)) return flatTrial(record, from);
-  const metrics = { ...record, ...(isMapping(record.metrics) ? record.metrics : {}) };
+  const [noted, measured] = [record.user_attrs, record.metrics].map((each) => (isMapping(each) ? each : {}));
+  const metrics = { ...record, ...noted, ...measured };
   const values = record.values !== undefined ? record.values : record.value;
   return {
     from: typeof record.workflow_id === 'string' ? record.workflow_id : typeof record.from === 'string' ? record.from : from,

@@ -1,6 +1,6 @@
 import { measuredShares } from '../report/importance.ts';
 import { LEAST_TRIALS } from '../search/importance.ts';
-import { endedWithValue } from '../search/losses.ts';
+import { endedWithValue, violationOf } from '../search/losses.ts';
 import { quantileImportances } from '../search/ped-anova.ts';
 import { compileSpace } from '../search/space.ts';
 import { columns, percent, plural, short } from '../view/format.ts';
@@ -46,7 +46,8 @@ export async function importance(name: string | undefined, options: ImportanceOp
   const question = { space, objectives: read.objectives, trials, seed: read.spec?.seed ?? 0, objective };
   const shares = quantile === undefined ? await measuredShares(question) : quantileImportances({ ...question, quantile });
   const method = quantile === undefined ? 'fANOVA' : `PED-ANOVA, best ${percent(quantile)}`;
-  const regions = bestRegions(compileSpace(space), ended, objective);
+  const feasible = ended.filter(({ trial }) => violationOf(read.metricConstraints, trial) === 0);
+  const regions = bestRegions(compileSpace(space), feasible.length > 0 ? feasible : ended, objective);
   const parameters = shares.map(({ name: parameter, share }) => ({ name: parameter, share, best: regions.get(parameter) ?? [] }));
   const warnings = [
     ...(isGuessed ? ['The search space was guessed from the points; --space FILE gives the true one.'] : []),
@@ -103,7 +104,7 @@ function isListed(space: { readonly parameters: readonly { readonly name: string
 
 type Ended = ReturnType<typeof endedWithValue>;
 
-/** Where the best fifth (two at least) lies: least and most of numbers and ordinals, the values of categories in order of their frequency. */
+/** Where the best fifth (two at least) of the trials lies: least and most of numbers and ordinals, the values of categories in order of their frequency. */
 function bestRegions(
   compiled: ReturnType<typeof compileSpace>,
   ended: Ended,

@@ -335,6 +335,9 @@ from optuna.storages.journal import JournalFileBackend
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 def objective(trial):
     x = trial.suggest_float("x", 0, 1)
+    trial.set_user_attr("peak_memory_gb", 30.5 + trial.number)
+    trial.set_user_attr("host", "n1")
+    trial.set_user_attr("amp", True)
     return (float("inf") if trial.number == 1 else x, 1 - x)
 for storage in ("sqlite:///" + sys.argv[1], JournalStorage(JournalFileBackend(sys.argv[2]))):
     study = optuna.create_study(storage=storage, study_name="two", directions=["minimize", "maximize"], sampler=optuna.samplers.RandomSampler(seed=1))
@@ -385,17 +388,27 @@ describe.runIf(PYTHON)('studies of Optuna', () => {
       at('x.yaml'),
       readFileSync(at('next.yaml'), 'utf8').replace(
         /search_space:[\s\S]*?training:/,
-        'search_space:\n  x: {type: float, min: 0, max: 1}\ntraining:',
+        'metric_constraints: ["peak_memory_gb <= 40"]\nsearch_space:\n  x: {type: float, min: 0, max: 1}\ntraining:',
       ),
     );
     const told: unknown[] = [];
     for (const name of ['two.db', 'two.log', 'two.json']) {
       await cliJson('adopt', at(name), '--into', at('x.yaml'), '-o', at('x.jsonl'));
-      told.push(read('x.jsonl').map(({ params, values }) => ({ params, values })));
+      told.push(read('x.jsonl').map(({ params, values, metrics }) => ({ params, values, metrics })));
     }
     expect(told[0]).toHaveLength(3);
+    // What was noted with a trial and the campaign has a condition on.
+    expect((told[0] as WarmStartEntry[]).map(({ metrics }) => metrics)).toEqual(
+      [30.5, 31.5, 32.5].map((peak_memory_gb) => ({ peak_memory_gb })),
+    );
     expect(told[1]).toEqual(told[0]);
     expect(told[2]).toEqual(told[0]);
+    writeFileSync(
+      at('two.csv'),
+      'number,values_loss,values_val_accuracy,params_x,user_attrs_peak_memory_gb,state\n0,0.3,0.7,0.3,30.5,COMPLETE\n',
+    );
+    await cliJson('adopt', at('two.csv'), '--into', at('x.yaml'), '-o', at('x.jsonl'));
+    expect(read('x.jsonl')).toMatchObject([{ params: { x: 0.3 }, metrics: { peak_memory_gb: 30.5 } }]);
     // Of the same name and the other direction.
     writeFileSync(
       at('y.yaml'),

@@ -71,6 +71,18 @@ describe('holdfast importance', () => {
     expect(out).toMatch(/^learning_rate +\d+ % {2}█{10,} +\S+ to \S+$/m);
   });
 
+  it('takes for the best trials only those that keep the conditions on metrics', async () => {
+    const metricConstraints = [{ metric: 'gb', op: '<=', bound: 40 }] as const;
+    // The larger half of the learning rates, the best ones among them, takes too much memory.
+    const edge = 10 ** -2.8;
+    const rows = input.rows.map((row) => ({ ...row, constraintValues: [(row.params.learning_rate as number) > edge ? 60 : 30] }));
+    const constrained = path.join(folder, 'constrained');
+    await writeReport(constrained, { ...input, rows, spec: { ...input.spec, metricConstraints } });
+    const told = await cliJson<Told>('importance', constrained);
+    const [, high = 1] = (told.parameters.find(({ name }) => name === 'learning_rate')?.best ?? []) as number[];
+    expect(high).toBeLessThanOrEqual(edge);
+  });
+
   it('tells with --quantile what matters for being among the best', async () => {
     const told = await cliJson<Told & { method: string }>('importance', results, '--quantile', '0.2');
     expect(told).toMatchObject({ method: 'ped-anova', parameters: [{ name: 'learning_rate' }, {}, {}, {}, {}, {}] });
