@@ -299,10 +299,10 @@ def test_on_a_full_disk_no_agent_of_another_node_is_taken_for_dead(spool, small_
         record = json.loads(file.read_text())
         record["host"] = "another-node"
         file.write_text(json.dumps(record))
-    second = launch.agent("--stale", "2", pilot="p2")
+    second = launch.agent("--stale", "4", pilot="p2")
     wait_for(lambda: launch.heartbeat("p2")["state"] == "running")
     fill(small_disk)
-    time.sleep(5)
+    time.sleep(8)
     assert launch.names("done") == []
     assert launch.claims() == [name_of(1)]
     (small_disk / "filler").unlink()
