@@ -42,7 +42,7 @@ export function status(name: string | undefined, options: CommonOptions, io: Cli
       print(io, options, { campaign, ended }, endText(campaign, ended));
       return 'ok';
     }
-    const now = await withAbsence(client, answer);
+    const now = await withAbsence(client, await asEnded(client, answer));
     const system = now.phase === 'ended' || now.system === '' ? undefined : await askSystem(client, now.system);
     const live = now.phase === 'ended' || now.system === '' ? [] : await askLive(client, now.system, campaign);
     const rows = await askTable(client, campaign);
@@ -65,6 +65,17 @@ export function status(name: string | undefined, options: CommonOptions, io: Cli
     print(io, options, { ...now, systemStatus: system ?? null, live }, text);
     return system?.login.kind === 'needs_login' ? 'needsLogin' : 'ok';
   });
+}
+
+/** A campaign that was terminated, or ran out of its time, never came to say so itself. */
+async function asEnded(client: Client, now: CampaignStatus): Promise<CampaignStatus> {
+  if (now.phase === 'ended') return now;
+  const { status } = await client.workflow.getHandle(now.campaign).describe();
+  if (status.name === 'RUNNING' || status.name === 'PAUSED') return now;
+  const end = await askEnd(client, now.campaign);
+  const reason = end.kind === 'failed' && end.message !== '' ? `: ${end.message}` : '';
+  const headline = `${status.name.toLowerCase()}${reason}; what ran of it is ended by its system`;
+  return { ...now, phase: 'ended', headline, stopReason: headline };
 }
 
 /** The status; for a campaign that ended while no worker is there to answer, its result. */

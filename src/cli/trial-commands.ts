@@ -35,7 +35,11 @@ export async function trialFile(client: Client, first: string, second: string | 
   const description = await askDescription(client, campaign);
   const view = await ask(client.workflow.getHandle(trialWorkflowId(campaign, number)), trialQuery).catch((error: unknown) => {
     if (error instanceof Error && error.name === 'WorkflowNotFoundError') {
-      throw new CliError('usage', 'HF-NO-TRIAL', `${campaign} has no trial ${number}. See holdfast trials ${campaign}.`);
+      throw new CliError(
+        'usage',
+        'HF-NO-TRIAL',
+        `${campaign} has no trial ${number}, or Temporal keeps it no longer. See holdfast trials ${campaign} and its results folder.`,
+      );
     }
     throw error;
   });

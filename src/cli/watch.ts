@@ -193,7 +193,7 @@ function fromStatus(
     status,
     counts,
     elapsedSeconds,
-    stopReason: stopReason ?? (status === 'failed' && message !== '' ? message : headline),
+    stopReason: stopReason ?? (status !== 'cancelled' && message !== '' ? message : headline),
     ...(best === undefined ? {} : { best }),
     ...(resultsDirectory === undefined ? {} : { resultsDirectory }),
   };

@@ -1,7 +1,8 @@
-import type { Client } from '@temporalio/client';
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { describeQuery, statusQuery, trialsQuery } from '../../workflows/messages.ts';
 import { trialWorkflowId } from '../domain/ids.ts';
 import { isFinal, type TrialOutcome, type TrialRow } from '../domain/trial.ts';
+import { earlierOutcomes } from './earlier-report.ts';
 import type { ReportInput, ReportStatus } from './input.ts';
 
 /** Results asked for at once. */
@@ -9,7 +10,7 @@ const READS_AT_ONCE = 10;
 
 /**
  * Everything a report is made from, read out of Temporal: the table by the campaign's queries, each ended trial's outcome from its own
- * workflow. `known` keeps outcomes between calls. `beat` is called as it goes.
+ * workflow, or where the server has forgotten that (retention), from the last report on this computer. `known` keeps outcomes between calls. `beat` is called as it goes.
  */
 export async function readHistory(
   client: Client,
@@ -28,14 +29,23 @@ export async function readHistory(
   }
   const known = options.known ?? new Map<number, TrialOutcome>();
   const missing = rows.filter((row) => isFinal(row.state) && !known.has(row.number));
+  const forgotten: number[] = [];
   for (let first = 0; first < missing.length; first += READS_AT_ONCE) {
     await Promise.all(
       missing.slice(first, first + READS_AT_ONCE).map(async ({ number }) => {
         const outcome = await outcomeOf(client, campaign, number);
-        if (outcome !== undefined) known.set(number, outcome);
+        if (outcome === 'forgotten') forgotten.push(number);
+        else if (outcome !== undefined) known.set(number, outcome);
       }),
     );
     options.beat?.({ read: Math.min(first + READS_AT_ONCE, missing.length), of: missing.length });
+  }
+  if (forgotten.length > 0 && launch !== undefined) {
+    const earlier = earlierOutcomes(launch.localDirectory, campaign);
+    for (const number of forgotten) {
+      const outcome = earlier.get(number);
+      if (outcome !== undefined) known.set(number, outcome);
+    }
   }
   return {
     campaign,
@@ -67,10 +77,15 @@ async function statusOf(client: Client, campaign: string): Promise<ReportStatus>
 }
 
 /** A trial's outcome; undefined when its workflow still runs or ended without one. */
-async function outcomeOf(client: Client, campaign: string, number: number): Promise<TrialOutcome | undefined> {
+async function outcomeOf(client: Client, campaign: string, number: number): Promise<TrialOutcome | 'forgotten' | undefined> {
   const handle = client.workflow.getHandle(trialWorkflowId(campaign, number));
-  const { status } = await handle.describe();
-  // A trial reports to its campaign just before it completes: wait for that instant, not for a trial that goes on.
-  if (status.name !== 'COMPLETED' && status.name !== 'RUNNING') return undefined;
-  return (await handle.result()) as TrialOutcome;
+  try {
+    const { status } = await handle.describe();
+    // A trial reports to its campaign just before it completes: wait for that instant, not for a trial that goes on.
+    if (status.name !== 'COMPLETED' && status.name !== 'RUNNING') return undefined;
+    return (await handle.result()) as TrialOutcome;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return 'forgotten';
+    throw error;
+  }
 }

@@ -224,6 +224,20 @@ describe('a campaign from the command line', () => {
     expect((await cli('run', file ?? '', '--from', 'nowhere')).err).toContain('[HF-NO-CAMPAIGN]');
   });
 
+  it('that was terminated is told as such, with the words of who did it', async () => {
+    await cli('run', await campaignFile('cut', { trials: 60, pause: 2 }), '--id', 'cut');
+    await eventually(async () => (await cliJson<CampaignStatus>('status', 'cut')).inFlight.length > 0);
+    await engine.client.workflow.getHandle('cut').terminate('wrong data');
+    const { exit, out } = await cli('status', 'cut');
+    expect(exit).toBe(0);
+    expect(out).toMatch(/^cut {2}terminated .*\nterminated: wrong data; what ran of it is ended by its system\n/);
+    expect(await cliJson<CampaignStatus>('status', 'cut')).toMatchObject({ phase: 'ended' });
+    expect((await cli('watch', 'cut')).out).toMatch(/cut terminated after .*: wrong data\n/);
+    expect((await cli('set', 'budget', 'cut', '--trials', '9')).err).toMatch(
+      /^cut has ended: wrong data\. To go on, start another campaign/,
+    );
+  });
+
   it('gets the next free number, and an id in use is refused', async () => {
     const file = await campaignFile('plain', { trials: 2 });
     expect(await cliJson('run', file)).toEqual({ campaign: 'plain-2', hasWorker: true, warnings: [] });
