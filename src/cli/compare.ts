@@ -47,7 +47,7 @@ export async function compare(names: readonly string[], options: CompareOptions,
 
 function refuseOthers(read: readonly ReadCampaign[]): void {
   const [first] = read;
-  const goal = (one: ReadCampaign) => one.objectives.map(({ metric, direction }) => `${direction} ${metric}`).join(', ');
+  const goal = (one: ReadCampaign) => one.objectives.map(({ metric, direction }) => `${direction} ${metric}`).join(', ') || 'none';
   const other = read.find((one) => first !== undefined && goal(one) !== goal(first));
   if (first === undefined || other === undefined) return;
   throw new CliError(

@@ -37,7 +37,7 @@ export async function importance(name: string | undefined, options: ImportanceOp
     throw new CliError(
       'failed',
       'HF-FEW-RESULTS',
-      `${read.campaign} has ${plural(ended.length, 'result')} of ${metric}; importance needs at least ${LEAST_TRIALS}. See holdfast status ${read.campaign}.`,
+      `${read.campaign} has ${plural(ended.length, 'result')}${metric === '' ? '' : ` of ${metric}`}; importance needs at least ${LEAST_TRIALS}.`,
     );
   const trials = ended.map(({ trial }) => trial);
   const { quantile } = options;

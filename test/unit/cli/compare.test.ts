@@ -160,6 +160,11 @@ describe('holdfast compare', () => {
     });
     const told = await cliJson<Comparison>('compare', at('a.jsonl'), at('b.jsonl'), '--direction', 'minimize', '--optimum', '1');
     expect(told.campaigns.map(({ end }) => end.regret)).toEqual([2, 1]);
+    await writeFile(at('empty.jsonl'), '');
+    expect(await cli('compare', at('a.jsonl'), at('empty.jsonl'), '--direction', 'minimize')).toMatchObject({
+      exit: 2,
+      err: expect.stringContaining('different objectives (minimize loss; none)'),
+    });
     expect(await cli('compare', at('long'), at('loss'))).toMatchObject({
       exit: 2,
       err: expect.stringContaining('different objectives (maximize val_accuracy; minimize loss)'),

@@ -134,6 +134,12 @@ describe('holdfast importance', () => {
     const few = path.join(folder, 'few');
     await writeReport(few, campaignOf(3));
     expect(await cli('importance', few)).toMatchObject({ exit: 1, err: expect.stringContaining('importance needs at least 4') });
+    const empty = path.join(folder, 'empty.jsonl');
+    await writeFile(empty, '');
+    expect(await cli('importance', empty)).toMatchObject({
+      exit: 1,
+      err: expect.stringContaining('0 results; importance needs at least 4.'),
+    });
     expect(await cli('importance', folder)).toMatchObject({ exit: 2, err: expect.stringContaining('holds no trials.jsonl') });
     expect(await cli('importance', './nowhere')).toMatchObject({ exit: 2, err: expect.stringContaining('is not there') });
     expect(await cli('importance', results, '--objective', 'loss')).toMatchObject({
