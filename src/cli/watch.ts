@@ -70,7 +70,8 @@ export async function watchCampaign(client: Client, campaign: string, io: CliIo,
     waiting.abort();
   }
   if (io.interrupted.aborted) {
-    io.errors.write(`Left the view; ${campaign} goes on. Come back: holdfast watch ${campaign}\n`);
+    // A worker of this process ends with it: whoever started it says how the campaign goes on.
+    if (options.isWorkerHere !== true) io.errors.write(`Left the view; ${campaign} goes on. Come back: holdfast watch ${campaign}\n`);
     return 'ok';
   }
   const how = await end;
