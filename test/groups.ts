@@ -19,6 +19,7 @@ export const ALONE: Readonly<Record<string, string>> = {
 /** The longest files of the groups that run several at once, the longest first (test/sequencer.ts). */
 export const LONG_FIRST: readonly string[] = [
   'test/chaos/kills.test.ts',
+  'test/chaos/steering.test.ts',
   'test/unit/pbs/driver.test.ts',
   'test/unit/search/samplers.test.ts',
   'test/unit/systems/spool-interleavings.test.ts',
