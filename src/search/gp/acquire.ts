@@ -51,7 +51,6 @@ const EFFORTS = {
   whole: { starts: 4, rounds: 9, tries: 14 },
   quick: { starts: 2, rounds: 6, tries: 10 },
   quickest: { starts: 1, rounds: 5, tries: 10 },
-  crowd: { starts: 1, rounds: 3, tries: 8 },
 } as const satisfies Record<string, Effort>;
 /** Rows of the model from which every score is dear. */
 const DEAR_ROWS = 200;
