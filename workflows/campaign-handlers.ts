@@ -156,7 +156,7 @@ export function answerMessages(state: CampaignState, desk: Desk): void {
       state.concurrency = concurrency;
       if (state.phase === 'preparing') state.isConcurrencySet = true;
       desk.changed();
-      return `at most ${concurrency} trials in flight`;
+      return `at most ${plural(concurrency, 'trial')} in flight`;
     },
     {
       validator: (concurrency) => {

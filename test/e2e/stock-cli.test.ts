@@ -68,7 +68,7 @@ describe('the stock Temporal CLI', () => {
     await temporal('signal', '-w', 'steered-1', '--name', 'pause');
     await eventually(async () => (await query<CampaignStatus>('steered-1', 'status')).phase === 'paused');
     expect(await update('steered-1', 'enqueue', { x: 0.25 })).toBe('1 point enqueued');
-    expect(await update('steered-1', 'setConcurrency', 1)).toBe('at most 1 trials in flight');
+    expect(await update('steered-1', 'setConcurrency', 1)).toBe('at most 1 trial in flight');
     const { counts } = await query<CampaignStatus>('steered-1', 'status');
     expect(await update('steered-1', 'setBudget', { trials: counts.total + 1 })).toBe(`budget: {"trials":${counts.total + 1}}`);
     await expect(update('steered-1', 'setBudget', { trails: 6 })).rejects.toThrow(/budget\.trails: 6 is no limit/);
