@@ -27,6 +27,12 @@ function descendants(pid: number): number[] {
   return below(pid);
 }
 
+/** An agent and all processes below it, once there are a keeper and a training among them. */
+function trainingsBelow(pid: number): number[] | undefined {
+  const below = descendants(pid);
+  return below.length > 1 ? [pid, ...below] : undefined;
+}
+
 function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
@@ -145,8 +151,9 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
       const { pid } = await eventually(next, 120, 'an agent that has finished a trial');
       await sleep(random() * 1500);
       // Keepers outlive their agent and bring their trainings to an end. Twice they go down with it, as when a node dies: those attempts are lost.
-      const victims = killed.size % 2 === 1 ? [pid, ...descendants(pid)] : [pid];
-      for (const victim of victims) kill(victim);
+      if (killed.size % 2 === 1)
+        for (const below of await eventually(() => trainingsBelow(pid), 60, 'an agent with a training')) kill(below);
+      else kill(pid);
       killed.add(pid);
     }
     const result = await lab.result('agent-kills', 500);
