@@ -1,31 +1,16 @@
 import type { Client } from '@temporalio/client';
 import type { CampaignStatus } from '../../workflows/messages.ts';
 import { systemTaskQueue, TASK_QUEUE } from '../domain/ids.ts';
-
-/** TASK_QUEUE_TYPE_WORKFLOW and TASK_QUEUE_TYPE_ACTIVITY of temporal.api.enums.v1. */
-const QUEUE_TYPES = { workflow: 1, activity: 2 } as const;
-
-/** A worker asks for work at least once a minute. */
-const FRESH_MILLISECONDS = 90_000;
-
-async function isAskedFor(client: Client, queue: string, type: keyof typeof QUEUE_TYPES): Promise<boolean> {
-  const { pollers } = await client.workflowService.describeTaskQueue({
-    namespace: client.options.namespace,
-    taskQueue: { name: queue },
-    taskQueueType: QUEUE_TYPES[type],
-  });
-  const fresh = Date.now() - FRESH_MILLISECONDS;
-  return (pollers ?? []).some((poller) => Number(poller.lastAccessTime?.seconds ?? 0) * 1000 > fresh);
-}
+import { pollersOf } from '../temporal/pollers.ts';
 
 /** Whether a worker has polled the workflows' queue within the last minutes. */
-export function isPolled(client: Client): Promise<boolean> {
-  return isAskedFor(client, TASK_QUEUE, 'workflow');
+export async function isPolled(client: Client): Promise<boolean> {
+  return (await pollersOf(client, TASK_QUEUE, 'workflow')).length > 0;
 }
 
 /** Whether a worker that holds this system has polled within the last minutes. */
-export function isHeld(client: Client, system: string): Promise<boolean> {
-  return isAskedFor(client, systemTaskQueue(system), 'activity');
+export async function isHeld(client: Client, system: string): Promise<boolean> {
+  return (await pollersOf(client, systemTaskQueue(system), 'activity')).length > 0;
 }
 
 /** What a campaign waits for that no worker holds the system of, and what to do. */

@@ -5,14 +5,9 @@ import type { Client } from '@temporalio/client';
 import type { CampaignSpec } from '../domain/campaign.ts';
 import { systemTaskQueue } from '../domain/ids.ts';
 import { isMapping } from '../spec/source.ts';
+import { pollersOf } from '../temporal/pollers.ts';
 
 type Content = Readonly<Record<string, unknown>>;
-
-/** TASK_QUEUE_TYPE_ACTIVITY of temporal.api.enums.v1. */
-const ACTIVITY_QUEUE = 2;
-
-/** A poller asks again at least once a minute; older ones are of workers that have ended. */
-const FRESH_MS = 90_000;
 
 /**
  * The content of a campaign file with its folders as absolute paths, for a worker that was started in another folder of this computer: whoever types
@@ -40,13 +35,8 @@ function placed(section: Content, keys: readonly string[], folder: string): Cont
   return { ...section, ...Object.fromEntries(here) };
 }
 
-/** Workers name themselves `<process>@<computer>`. */
+/** Whether a worker holds the system, and none of those that do is on another computer. */
 async function isWorkerHere(client: Client, system: string): Promise<boolean> {
-  const { pollers } = await client.workflowService.describeTaskQueue({
-    namespace: client.options.namespace,
-    taskQueue: { name: systemTaskQueue(system) },
-    taskQueueType: ACTIVITY_QUEUE,
-  });
-  const fresh = (pollers ?? []).filter(({ lastAccessTime }) => Number(lastAccessTime?.seconds ?? 0) * 1000 > Date.now() - FRESH_MS);
-  return fresh.length > 0 && fresh.every(({ identity }) => identity?.endsWith(`@${hostname()}`));
+  const workers = await pollersOf(client, systemTaskQueue(system), 'activity');
+  return workers.length > 0 && workers.every((worker) => worker.endsWith(`@${hostname()}`));
 }

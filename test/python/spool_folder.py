@@ -64,6 +64,13 @@ class Spool:
         path.with_suffix(".tmp").write_text(json.dumps(record))
         path.with_suffix(".tmp").rename(path)
 
+    def move_to_another_node(self, trial):
+        """From now on the agent p1 and what it started are those of a node that cannot be looked at from here."""
+        for file in (self.path("pilots/p1/agent.json"), self.attempt(trial) / "started"):
+            record = json.loads(file.read_text())
+            record["host"] = "another-node"
+            file.write_text(json.dumps(record))
+
     def offer_record(self, trial, attempt=1, params=None, resume_from=None):
         return {
             "version": 1,

@@ -279,10 +279,7 @@ def test_an_agent_on_a_silent_host_is_given_up_only_after_its_beat_has_stood_sti
     launch = spool(named())
     launch.offer(1)
     launch.agent(env={"HOLDFAST_FAILPOINT": "after-started"}).wait(timeout=60)
-    for file in (launch.path("pilots/p1/agent.json"), launch.attempt(1) / "started"):
-        record = json.loads(file.read_text())
-        record["host"] = "another-node"
-        file.write_text(json.dumps(record))
+    launch.move_to_another_node(1)
     second = launch.agent("--stale", "3", pilot="p2")
     # A host that beats is alive, however long its trial takes.
     for beat in range(8):

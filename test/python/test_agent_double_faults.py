@@ -295,10 +295,7 @@ def test_on_a_full_disk_no_agent_of_another_node_is_taken_for_dead(spool, small_
     launch = spool(named(), folder=small_disk)
     launch.offer(1)
     launch.agent(env={"HOLDFAST_FAILPOINT": "after-started"}).wait(timeout=60)
-    for file in (launch.path("pilots/p1/agent.json"), launch.attempt(1) / "started"):
-        record = json.loads(file.read_text())
-        record["host"] = "another-node"
-        file.write_text(json.dumps(record))
+    launch.move_to_another_node(1)
     second = launch.agent("--stale", "4", pilot="p2")
     wait_for(lambda: launch.heartbeat("p2")["state"] == "running")
     fill(small_disk)
