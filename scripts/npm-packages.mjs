@@ -36,10 +36,10 @@ export async function installNodePackages(folder, say, patience = PATIENCE_MS) {
   }
 }
 
-/** npm's own question to the registry that it is configured for, once; npm's code when nothing answers. */
+/** npm's own question to the registry that it is configured for, once; npm's code when nothing answers. Under `npm run -s` npm would not say it. */
 async function registryProblem(folder, patience) {
   try {
-    await run('npm', ['ping', '--fetch-retries=0', `--fetch-timeout=${patience}`], { cwd: folder });
+    await run('npm', ['ping', '--loglevel=error', '--fetch-retries=0', `--fetch-timeout=${patience}`], { cwd: folder });
     return undefined;
   } catch (error) {
     const code = /npm (?:error|ERR!) code (\w+)/.exec(String(error.cause ?? ''))?.[1];

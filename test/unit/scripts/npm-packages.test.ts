@@ -18,7 +18,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 /** The set-up's step in a process of its own, with npm's own configuration by its environment. */
-async function install(port: number, patience: number) {
+async function install(port: number, patience: number, more: Readonly<Record<string, string>> = {}) {
   const module = pathToFileURL(path.join(packageRoot(), 'scripts', 'npm-packages.mjs')).href;
   const setup = pathToFileURL(path.join(packageRoot(), 'scripts', 'setup.mjs')).href;
   const program = `
@@ -34,6 +34,7 @@ async function install(port: number, patience: number) {
       HOME: path.join(folder, 'home'),
       npm_config_registry: `http://127.0.0.1:${port}/`,
       npm_config_cache: path.join(folder, 'cache'),
+      ...more,
     },
   }).catch((error: { code: number; stdout: string; stderr: string }) => error);
   return { ...told, exit: 'code' in told ? told.code : 0, seconds: (performance.now() - started) / 1000 };
@@ -52,6 +53,10 @@ it('a registry that refuses connections is told in one sentence, and soon', asyn
   const told = await install(1, 15_000);
   expectOneSentence(told, 'ECONNREFUSED');
   expect(told.seconds).toBeLessThan(30);
+}, 60_000);
+
+it('… also under `npm run --silent`, which hands its silence on to every npm below it', async () => {
+  expectOneSentence(await install(1, 15_000, { npm_config_loglevel: 'silent' }), 'ECONNREFUSED');
 }, 60_000);
 
 it('a registry that never answers is waited for so long and no longer', async () => {
