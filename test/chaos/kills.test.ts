@@ -147,14 +147,15 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
     const killed = new Set<number>();
     while (killed.size < 5) {
       // Three agents in a row that finish nothing would open the circuit breaker, as they should.
-      const next = () => lab.agents().find((each) => !killed.has(each.pid) && lab.finishedBy(each) > 0);
-      const { pid } = await eventually(next, 120, 'an agent that has finished a trial');
+      const next = () => lab.agents().find((each) => each.launch.endsWith('agent-kills') && !killed.has(each.pid) && lab.finishedBy(each) > 0);
+      const agent = await eventually(next, 120, 'an agent that has finished a trial');
       await sleep(random() * 1500);
       // Keepers outlive their agent and bring their trainings to an end. Twice they go down with it, as when a node dies: those attempts are lost.
-      if (killed.size % 2 === 1)
-        for (const below of await eventually(() => trainingsBelow(pid), 60, 'an agent with a training')) kill(below);
-      else kill(pid);
-      killed.add(pid);
+      if (killed.size % 2 === 1) {
+        if (agent.slots === 0) continue;
+        for (const below of await eventually(() => trainingsBelow(agent.pid), 60, 'an agent with a training')) kill(below);
+      } else kill(agent.pid);
+      killed.add(agent.pid);
     }
     const result = await lab.result('agent-kills', 500);
     expect(result.counts).toMatchObject({ completed: 60, failed: 0 });

@@ -37,8 +37,8 @@ export interface Lab {
   killWorker(): Promise<void>;
   /** SIGKILL, then a new server on the same file and port. */
   bounceServer(): Promise<void>;
-  /** Processes of running agents, found by their heartbeats. */
-  agents(): { readonly pid: number; readonly launch: string; readonly pilot: string }[];
+  /** Processes of running agents, found by their heartbeats; one without slots only settles what an earlier one left, and leaves. */
+  agents(): { readonly pid: number; readonly launch: string; readonly pilot: string; readonly slots: number }[];
   /** Trials that this pilot has brought to an end. */
   finishedBy(agent: { readonly launch: string; readonly pilot: string }): number;
   campaign(change: object): object;
@@ -109,12 +109,13 @@ export async function startLab(options: { readonly slots: number; readonly setti
     },
     agents() {
       const results = path.join(folder, 'results');
-      const agents: { pid: number; launch: string; pilot: string }[] = [];
+      const agents: { pid: number; launch: string; pilot: string; slots: number }[] = [];
       for (const launch of list(results)) {
         for (const pilot of list(path.join(results, launch, 'pilots'))) {
-          for (const file of list(path.join(results, launch, 'pilots', pilot)).filter((name) => name.startsWith('heartbeat'))) {
+          // Not the file that a killed agent was writing its next heartbeat to: that one may be empty, for ever.
+          for (const file of list(path.join(results, launch, 'pilots', pilot)).filter((name) => /^heartbeat.*\.json$/.test(name))) {
             const beat = JSON.parse(readFileSync(path.join(results, launch, 'pilots', pilot, file), 'utf8'));
-            if (beat.state !== 'ended' && isAlive(beat.pid)) agents.push({ pid: beat.pid, launch, pilot });
+            if (beat.state !== 'ended' && isAlive(beat.pid)) agents.push({ pid: beat.pid, launch, pilot, slots: beat.slots });
           }
         }
       }
