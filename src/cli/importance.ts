@@ -44,7 +44,8 @@ export async function importance(name: string | undefined, options: ImportanceOp
   if (quantile !== undefined && !(quantile > 0 && quantile < 1))
     throw new CliError('usage', 'HF-USAGE', `--quantile ${quantile} is no share between 0 and 1. For example: --quantile 0.1`);
   const question = { space, objectives: read.objectives, trials, seed: read.spec?.seed ?? 0, objective };
-  const shares = quantile === undefined ? await measuredShares(question) : quantileImportances({ ...question, quantile });
+  const constraints = read.metricConstraints === undefined ? {} : { metricConstraints: read.metricConstraints };
+  const shares = quantile === undefined ? await measuredShares(question) : quantileImportances({ ...question, quantile, ...constraints });
   const method = quantile === undefined ? 'fANOVA' : `PED-ANOVA, best ${percent(quantile)}`;
   const feasible = ended.filter(({ trial }) => violationOf(read.metricConstraints, trial) === 0);
   const regions = bestRegions(compileSpace(space), feasible.length > 0 ? feasible : ended, objective);
@@ -54,6 +55,7 @@ export async function importance(name: string | undefined, options: ImportanceOp
     ...(read.isDirectionKnown
       ? []
       : [`Whether ${metric} is to be large or small is not known: large was taken for best; --direction minimize says otherwise.`]),
+    ...(feasible.length > 0 ? [] : ['No trial keeps all metric_constraints: the best ones are those of all trials.']),
     ...(ended.length < FEW_TRIALS ? [`Only ${plural(ended.length, 'result')}: read with care.`] : []),
   ];
   const table = columns([

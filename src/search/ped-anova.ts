@@ -1,13 +1,16 @@
+import type { MetricConstraint } from '../domain/campaign.ts';
 import type { Parameter, ParameterValue, Point } from '../domain/space.ts';
 import { normalCdf } from './gp/normal.ts';
 import { type Importance, type ImportanceQuestion, LEAST_TRIALS } from './importance.ts';
-import { endedWithValue } from './losses.ts';
+import { endedWithValue, violationOf } from './losses.ts';
 
 export interface QuantileQuestion extends ImportanceQuestion {
   /** What counts as good: the best share of all trials. */
   readonly quantile?: number;
   /** Where it is measured: in the best share of all trials; 1 is everything that was tried. */
   readonly region?: number;
+  /** A trial that breaks one is none of the good ones, whatever its value; among all trials it counts. Where every trial breaks one, nobody is left out. */
+  readonly metricConstraints?: readonly MetricConstraint[];
 }
 
 export const DEFAULT_QUANTILE = 0.1;
@@ -34,8 +37,15 @@ export function quantileImportances({
   objective = 0,
   quantile = DEFAULT_QUANTILE,
   region = 1,
+  metricConstraints,
 }: QuantileQuestion): Importance[] {
-  const ended = endedWithValue(objectives, trials).map(({ trial, losses }) => ({ point: trial.params, loss: losses[objective] as number }));
+  const ended = ranked(
+    endedWithValue(objectives, trials).map(({ trial, losses }) => ({
+      point: trial.params,
+      loss: losses[objective] as number,
+      isFeasible: violationOf(metricConstraints, trial) === 0,
+    })),
+  );
   if (ended.length < LEAST_TRIALS) return [];
   const good = new Set(bestOf(ended, quantile));
   const all = bestOf(ended, region);
@@ -50,15 +60,21 @@ export function quantileImportances({
 
 interface Ended {
   readonly point: Point;
+  /** Infinite for a trial that breaks a condition on metrics while another keeps them all. */
   readonly loss: number;
 }
 
-/** The best share of the trials; those that are level with the last of them belong to it. */
+function ranked(ended: readonly (Ended & { readonly isFeasible: boolean })[]): Ended[] {
+  const isRanked = ended.some(({ isFeasible }) => isFeasible);
+  return ended.map(({ point, loss, isFeasible }) => ({ point, loss: isRanked && !isFeasible ? Number.POSITIVE_INFINITY : loss }));
+}
+
+/** The best share of the trials; those that are level with the last of them belong to it, those without a finite loss never do. */
 function bestOf(ended: readonly Ended[], share: number): Ended[] {
   if (share >= 1) return [...ended];
   const sorted = ended.map(({ loss }) => loss).sort((a, b) => a - b);
   const cutoff = sorted[Math.ceil(share * sorted.length) - 1] as number;
-  return ended.filter(({ loss }) => loss <= cutoff);
+  return ended.filter(({ loss }) => loss <= cutoff && Number.isFinite(loss));
 }
 
 /** Σ over regimes of α²/β times the divergence there; only the regime in which the parameter exists has one. */

@@ -71,7 +71,7 @@ describe('holdfast importance', () => {
     expect(out).toMatch(/^learning_rate +\d+ % {2}█{10,} +\S+ to \S+$/m);
   });
 
-  it('takes for the best trials only those that keep the conditions on metrics', async () => {
+  it('takes for the best trials only those that keep the conditions on metrics, also with --quantile, and says when there are none', async () => {
     const metricConstraints = [{ metric: 'gb', op: '<=', bound: 40 }] as const;
     // The larger half of the learning rates, the best ones among them, takes too much memory.
     const edge = 10 ** -2.8;
@@ -81,6 +81,16 @@ describe('holdfast importance', () => {
     const told = await cliJson<Told>('importance', constrained);
     const [, high = 1] = (told.parameters.find(({ name }) => name === 'learning_rate')?.best ?? []) as number[];
     expect(high).toBeLessThanOrEqual(edge);
+    expect(told.warnings).toEqual([]);
+    const shareOf = (all: Told) => all.parameters.find(({ name }) => name === 'learning_rate')?.share;
+    const among = (folder: string) => cliJson<Told>('importance', folder, '--quantile', '0.2');
+    expect(shareOf(await among(constrained))).not.toBeCloseTo(shareOf(await among(results)) ?? 0, 2);
+    const broken = path.join(folder, 'broken');
+    const spec = { ...input.spec, metricConstraints: [{ metric: 'gb', op: '<=', bound: 1 }] as const };
+    await writeReport(broken, { ...input, rows, spec });
+    const none = await among(broken);
+    expect(none.warnings.join()).toContain('No trial keeps all metric_constraints');
+    expect(none.parameters).toEqual((await among(results)).parameters);
   });
 
   it('tells with --quantile what matters for being among the best', async () => {

@@ -42,6 +42,27 @@ test('the direction counts: what leads to the best is not what leads to the wors
   expect(quantileImportances({ space: own, objectives: MAXIMIZE, trials: rows, seed: 1 })[0]).toMatchObject({ name: 'y' });
 });
 
+test('a trial that breaks a condition on metrics is none of the good ones, and all the same one of those that were tried', () => {
+  // Small x is good and takes too much memory; among those that keep the condition only y decides.
+  const own: Space = { parameters: ['x', 'y'].map((name) => ({ name, type: 'float', min: 0, max: 1 })) };
+  const metricConstraints = [{ metric: 'gb', op: '<=', bound: 40 }] as const;
+  const rowsWith = (gbOf: (x: number) => number) =>
+    Array.from({ length: 400 }, (_, i) => {
+      const [x, y] = [(i * 0.7548776662) % 1, (i * 0.569840291) % 1];
+      return { ...row(i + 1, { x, y }, x < 0.2 ? x : 0.2 + y), constraintValues: [gbOf(x)] };
+    });
+  const asked = { space: own, objectives: MINIMIZE, seed: 1, quantile: 0.05 };
+  const some = rowsWith((x) => (x < 0.2 ? 60 : 30));
+  expect(quantileImportances({ ...asked, trials: some })[0]).toMatchObject({ name: 'x' });
+  expect(quantileImportances({ ...asked, trials: some, metricConstraints })[0]).toMatchObject({ name: 'y' });
+  // Fewer keep it than the share asks for: those alone are good. Leaving out the others would leave nothing to tell apart.
+  const few = rowsWith((x) => (x > 0.98 ? 30 : 60));
+  expect(quantileImportances({ ...asked, trials: few, metricConstraints })[0]).toMatchObject({ name: 'x' });
+  // Nobody keeps it: as if there were no condition.
+  const none = rowsWith(() => 60);
+  expect(quantileImportances({ ...asked, trials: none, metricConstraints })).toEqual(quantileImportances({ ...asked, trials: none }));
+});
+
 test('10,000 trials take no longer than a second, and nothing is said of too few or equal results', () => {
   const many = Array.from({ length: 10_000 }, (_, i) => ({ ...(trials[i % trials.length] as (typeof trials)[number]), number: i + 1 }));
   const started = performance.now();
