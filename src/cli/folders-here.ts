@@ -10,9 +10,9 @@ import { pollersOf } from '../temporal/pollers.ts';
 type Content = Readonly<Record<string, unknown>>;
 
 /**
- * The content of a campaign file with its folders as absolute paths, for a worker that was started in another folder of this computer: whoever types
- * `holdfast run mine.yaml` means the folder beside it. The code is read on the worker's computer, so nothing is changed where that is another one
- * (or not known yet), nor a folder that is not here. Data of other systems lies there, not here.
+ * The content of a campaign file with its folders and its deploy plan as absolute paths, for a worker that was started in another folder of this computer:
+ * whoever types `holdfast run mine.yaml` means what lies beside it. They are read on the worker's computer, so nothing is changed where that is another one
+ * (or not known yet), nor what is not here. Data of other systems lies there, not here.
  */
 export async function withFoldersHere(client: Client, content: Content, spec: CampaignSpec, folder = process.cwd()): Promise<Content> {
   if (!(await isWorkerHere(client, spec.system.name))) return content;
@@ -22,7 +22,7 @@ export async function withFoldersHere(client: Client, content: Content, spec: Ca
     const section = content[name];
     return isMapping(section) ? [[name, placed(section, keys, folder)] as const] : [];
   });
-  return { ...content, ...Object.fromEntries(found) };
+  return { ...placed(content, ['deploy'], folder), ...Object.fromEntries(found) };
 }
 
 function placed(section: Content, keys: readonly string[], folder: string): Content {

@@ -49,7 +49,7 @@ describe('the plan that a campaign file names', () => {
   });
 
   it.each([
-    ['that is not there', () => 'no-such-plan.yaml', 'no-such-plan.yaml'],
+    ['that is not there', () => 'no-such-plan.yaml', `deploy: no-such-plan.yaml is not there (looked in ${process.cwd()})`],
     ['with a mistake', () => planFile('bad.yaml', 'train.py', '{ulr: x}'), 'ulr'],
     ['without an address', () => planFile('no-url.yaml', 'train.py', '{branch: main}'), 'names no repository.url'],
     [

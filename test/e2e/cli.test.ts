@@ -509,12 +509,14 @@ describe('what cannot work is told in one sentence', () => {
     }
   });
 
-  it('code of a campaign file is looked for where `run` was typed, not where the worker was started, when that is this computer', async () => {
-    const content = { name: 'x', training: { bundle: 'train', command: ['true'] }, data: { dir: 'not-here' } };
+  it('code and deploy plan of a campaign file are looked for where `run` was typed, not where the worker was started, when that is this computer', async () => {
+    await writeFile(path.join(folder, 'plan.yaml'), 'version: 1\nbase: /opt/code\n');
+    const content = { name: 'x', training: { bundle: 'train', command: ['true'] }, data: { dir: 'not-here' }, deploy: 'plan.yaml' };
     const spec = admitText(await readFile(path.join(folder, 'plain.yaml'), 'utf8'), 'plain.yaml', { env: {} });
     expect(await withFoldersHere(engine.client, content, spec, folder)).toEqual({
       ...content,
       training: { bundle: path.join(folder, 'train'), command: ['true'] },
+      deploy: path.join(folder, 'plan.yaml'),
     });
     expect(await withFoldersHere(engine.client, content, spec, path.join(folder, 'train'))).toEqual(content);
     // Nobody serves that system here: its worker may be on another computer.
