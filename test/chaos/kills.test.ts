@@ -147,7 +147,8 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
     const killed = new Set<number>();
     while (killed.size < 5) {
       // Three agents in a row that finish nothing would open the circuit breaker, as they should.
-      const next = () => lab.agents().find((each) => each.launch.endsWith('agent-kills') && !killed.has(each.pid) && lab.finishedBy(each) > 0);
+      const next = () =>
+        lab.agents().find((each) => each.launch.endsWith('agent-kills') && !killed.has(each.pid) && lab.finishedBy(each) > 0);
       const agent = await eventually(next, 120, 'an agent that has finished a trial');
       await sleep(random() * 1500);
       // Keepers outlive their agent and bring their trainings to an end. Twice they go down with it, as when a node dies: those attempts are lost.
