@@ -119,6 +119,7 @@ function news(seen: LookResult, goneCampaigns: readonly string[]): LookNews {
       ...seen.notices,
       ...seen.broken.map(({ campaign, name, message }) => `${campaign}: ${name} cannot be read: ${message}`),
     ].slice(0, 10),
+    ...(seen.concerns === undefined ? {} : { concerns: seen.concerns }),
     goneCampaigns,
   };
 }

@@ -97,7 +97,7 @@ export const stopSignal = defineSignal<[string?]>('stop');
 export const enqueueSignal = defineSignal<[Point | readonly Point[]]>('enqueue');
 export const trialFinishedSignal = defineSignal<[TrialReport]>('trialFinished');
 export const rungReportsSignal = defineSignal<[RungReports]>('rungReports');
-/** Something a person should know, from the system (needs login, breaker open); undefined text clears the topic. */
+/** Something a person should know, from the system (needs login, breaker open, what a machine refuses this campaign alone); undefined text clears the topic. */
 export const systemNoticeSignal = defineSignal<[SystemNotice]>('systemNotice');
 /** The system's workflow was gone and is back: trials submit again. */
 export interface SystemNotice {

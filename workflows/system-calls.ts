@@ -25,6 +25,10 @@ export async function tell(state: SystemState, told: Told): Promise<void> {
   if (told.breaker !== undefined) await notifyCampaigns(state, { topic: 'breaker', text: told.breaker });
   for (const { campaign, text } of [...(told.spent ?? []), ...overdrawnNow(state, told)])
     await getExternalWorkflowHandle(campaign).signal(systemNoticeSignal, { topic: 'budget', text }).catch(noteLostSignal);
+  for (const { campaign, ...words } of told.concerned ?? [])
+    await getExternalWorkflowHandle(campaign)
+      .signal(systemNoticeSignal, { topic: 'refusal', ...words })
+      .catch(noteLostSignal);
   // Histories of earlier versions have no such message.
   if (told.nearlySpent !== undefined && patched('node-hour-marks'))
     for (const { campaign, text } of told.nearlySpent)

@@ -73,6 +73,7 @@ export function openInbox(state: SystemState) {
   });
   setHandler(closeLaunchSignal, ({ campaign }) => {
     delete state.launches[campaign];
+    delete state.concerns?.[campaign];
     forgetPilots(state, campaign);
     for (const [key, attempt] of Object.entries(state.attempts)) if (attempt.campaign === campaign) delete state.attempts[key];
   });

@@ -89,6 +89,7 @@ async function abandon({ name, state, inbox, effects }: SystemDesk, campaign: st
     state.stops = state.stops.filter((stop) => stop.campaign !== campaign);
   }
   delete state.launches[campaign];
+  delete state.concerns?.[campaign];
   for (const attempt of Object.values(state.attempts)) {
     if (attempt.campaign !== campaign) continue;
     await cancelOrphan(attempt, launch);

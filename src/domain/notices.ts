@@ -98,7 +98,7 @@ function happenings(state: CampaignState, now: number): (Notice & { readonly wha
   const status = statusOf(state, now);
   const { best, objectives } = status;
   const login = loginNeed(state);
-  const breaker = state.notices['system breaker'];
+  const breaker = state.notices['system breaker'] ?? state.notices['system refusal'];
   const share = budgetShare(status) ?? 0;
   const metric = objectives[0]?.metric ?? 'objective';
   const value = best?.values[0];

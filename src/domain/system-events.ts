@@ -27,6 +27,8 @@ export interface LookNews {
   readonly running: readonly LiveTrial[];
   readonly pilots: readonly PilotSeen[];
   readonly notices: readonly string[];
+  /** Absent: the kind of system knows none, and in looks of earlier versions. */
+  readonly concerns?: readonly { readonly campaign: string; readonly text: string }[];
   readonly goneCampaigns: readonly string[];
 }
 
@@ -46,6 +48,8 @@ export interface Told {
   readonly overdrawn?: readonly { readonly campaign: string; readonly text: string }[];
   /** Campaigns of which half or four fifths of the node-hours are used: one sentence each, once each. */
   readonly nearlySpent?: readonly { readonly campaign: string; readonly text: string }[];
+  /** Campaigns whose own concern is new, another one or over (no text). */
+  readonly concerned?: readonly { readonly campaign: string; readonly text?: string }[];
 }
 
 export function attemptKey(attempt: { readonly campaign: string; readonly number: number; readonly attempt: number }): string {
@@ -66,13 +70,29 @@ export function noteLook(state: SystemState, news: LookNews): Told {
   const { breaker, spent } = notePilots(state, news);
   const nearlySpent = noteNodeHourMarks(state);
   const overdrawn = noteOverdrawn(state);
+  const concerned = noteConcerns(state, news);
   return {
     ...noteRunning(state, news.running),
     ...(breaker === undefined ? {} : { breaker }),
     ...(spent.length === 0 ? {} : { spent }),
     ...(overdrawn.length === 0 ? {} : { overdrawn }),
     ...(nearlySpent.length === 0 ? {} : { nearlySpent }),
+    ...(concerned.length === 0 ? {} : { concerned }),
   };
+}
+
+/** Each campaign hears once of what concerns it alone. */
+function noteConcerns(state: SystemState, news: LookNews): NonNullable<Told['concerned']> {
+  if (news.concerns === undefined) return [];
+  const before = state.concerns ?? {};
+  const now = Object.fromEntries(news.concerns.map(({ campaign, text }) => [campaign, text]));
+  if (Object.keys(now).length > 0) state.concerns = now;
+  else delete state.concerns;
+  return Object.keys(state.launches).flatMap((campaign) => {
+    const text = now[campaign];
+    if (text === before[campaign]) return [];
+    return [{ campaign, ...(text === undefined ? {} : { text }) }];
+  });
 }
 
 function noteRunning(state: SystemState, running: readonly LiveTrial[]): Pick<Told, 'started' | 'rungs'> {

@@ -20,6 +20,8 @@ export interface SystemState {
   login: { kind: 'ready' } | { kind: 'needs_login'; since: number; message: string };
   breaker: { open: boolean; evidence: string[] };
   notices: string[];
+  /** What each campaign was last told that concerns it alone; absent where there is nothing, and in states of earlier versions. */
+  concerns?: Record<string, string>;
   /** Slot-seconds of pilots that have ended. */
   pastAllocated: number;
   pastBusy: number;

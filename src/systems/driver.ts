@@ -182,6 +182,8 @@ export interface LookResult {
   readonly broken: readonly { readonly campaign: string; readonly name: string; readonly message: string }[];
   /** For people: queue comments, maintenance windows, … at most 10 lines. */
   readonly notices: readonly string[];
+  /** What keeps single campaigns from going on while the system serves the others: each is told its own, and when it is over. Absent: none. */
+  readonly concerns?: readonly { readonly campaign: string; readonly text: string }[];
 }
 
 export const PILOT_STATES = ['requested', 'unknown', 'queued', 'running', 'ended'] as const;

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { wakeGlobusSystems } from '../../src/cli/wake-globus.ts';
 import { DriverError } from '../../src/systems/driver.ts';
 import type { CampaignResult } from '../../workflows/messages.ts';
-import { systemQuery, trialQuery, trialsQuery } from '../../workflows/messages.ts';
+import { statusQuery, systemQuery, trialQuery, trialsQuery } from '../../workflows/messages.ts';
 import { cli, startCli } from '../support/cli.ts';
 import { type Engine, eventually, startEngine } from '../support/engine.ts';
 import { type Rig, startRig } from '../support/globus-rig.ts';
@@ -259,7 +259,9 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a campaign on Globus Compute', () => {
     expect(rig.endpoint.running).toHaveLength(0);
   });
 
-  it('whose endpoint is deleted is told so, can be cancelled, and ends with its report', { timeout: 180_000 }, async () => {
+  it('whose endpoint is deleted is told so and holds up no other, can be cancelled, and ends with its report', {
+    timeout: 180_000,
+  }, async () => {
     const second = '0e0e0e0e-1111-4222-8333-444444444444';
     rig.service.endpoints.set(second, rig.endpoint);
     const slow = {
@@ -274,8 +276,13 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a campaign on Globus Compute', () => {
     await eventually(() => rig.starts().length - before >= 3, 120, 'three trainings');
     rig.service.endpoints.delete(second);
     const system = engine.client.workflow.getHandle('system/globus-compute');
-    await eventually(async () => (await system.query(systemQuery)).breaker.open, 60, 'the refusal of the next trial');
     const campaign = engine.client.workflow.getHandle('deleted-1');
+    const problems = async () => (await campaign.query(statusQuery)).problems.join('\n');
+    await eventually(async () => (await problems()).includes('could not be resolved'), 60, 'the refusal in its notices');
+    expect(await problems()).toMatch(/Check globus_compute.endpoint_id .*The trials wait/);
+    // The others on this system go on.
+    expect((await system.query(systemQuery)).breaker).toEqual({ open: false, evidence: [] });
+    expect((await engine.run(source('beside', { budget: { trials: 3 } }), 'beside-1')).counts).toMatchObject({ total: 3, completed: 3 });
     await campaign.cancel();
     await eventually(async () => (await campaign.describe()).status.name === 'CANCELLED', 60, 'the end of the campaign');
     const [launch] = readdirSync(path.join(rig.folder, 'results')).filter((name) => name.includes('deleted-1'));

@@ -1,11 +1,20 @@
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { SystemOrder } from '../../src/systems/driver.ts';
+import type { LookResult, SystemOrder } from '../../src/systems/driver.ts';
 import { lookUntil, offer, RIG_TIMES, type Rig, startRig } from '../support/globus-rig.ts';
 import { HAS_GLOBUS_PYTHON } from '../support/globus-sdk-child.ts';
+import type { Exchange, Fault } from '../support/globus-service.ts';
 
 const SECOND = '0e0e0e0e-1111-4222-8333-444444444444';
+
+const NOT_PERMITTED: Fault = {
+  kind: 'status',
+  status: 403,
+  body: '{"status": "Failed", "code": "FUNCTION_NOT_PERMITTED", "detail": "Function not permitted on endpoint"}',
+};
+const isTrialFor = (endpoint: string, { path, body }: Exchange): boolean =>
+  path.includes(`${endpoint}/submit`) && /op[\\": ]+trial\\/.test(JSON.stringify(body));
 
 const offers = (campaign: string, count: number, params: Parameters<typeof offer>[2] = { x: 0.5 }): SystemOrder[] =>
   Array.from({ length: count }, (_, index) => ({ kind: 'offer', campaign, offer: offer(campaign, index + 1, params) }));
@@ -73,19 +82,79 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('an endpoint that cannot be reached', () => 
     await driver.closeLaunch('lucky');
   });
 
-  it('refuses one campaign’s offers after the others have had their turn', async () => {
+  it('that refuses one campaign’s trials stands in the way of no other: what was refused waits uncharged, and is sent when it is mended', async () => {
     const { driver } = rig;
     await driver.prepareLaunch(onSecond('refused'), () => undefined);
     await driver.prepareLaunch(rig.plan('served'), () => undefined);
-    rig.service.endpoints.delete(SECOND);
-    await expect(driver.send([...offers('refused', 1), ...offers('served', 1)])).rejects.toMatchObject({ class: 'refused' });
+    // Its owner has restricted the functions; what runs for the campaign otherwise (looks, stops) is another function to the list.
+    rig.service.fault = (exchange) => (isTrialFor(SECOND, exchange) ? NOT_PERMITTED : undefined);
+    const before = rig.starts().length;
+    expect(await driver.send([...offers('refused', 2), ...offers('served', 3)])).toEqual({
+      answers: ['offered', 'offered', 'offered', 'offered', 'offered'],
+    });
+    const concerns = new Set<string>();
+    const watched = {
+      onLook: (result: LookResult | undefined) => {
+        for (const { campaign, text } of result?.concerns ?? []) concerns.add(`${campaign}: ${text}`);
+      },
+    };
     const ended = await lookUntil(
       () => driver,
-      (records) => records.length >= 1,
+      (records) => records.length >= 3,
+      watched,
     );
-    expect(ended.map(({ campaign, status }) => [campaign, status])).toEqual([['served', 'completed']]);
-    await driver.closeLaunch('served');
-    await driver.closeLaunch('refused').catch(() => undefined);
+    expect(ended.map(({ campaign, status }) => [campaign, status])).toEqual(Array(3).fill(['served', 'completed']));
+    expect([...concerns]).toEqual([
+      expect.stringMatching(/^refused: .*not permitted.*ask its owner to add ours.*[0-9a-f-]{36}.*The trials wait\.$/),
+    ]);
+    // Refused again and again, also of a worker that was restarted meanwhile.
+    const later = rig.restart();
+    const refusals = () => rig.service.injected;
+    const soFar = refusals();
+    await lookUntil(
+      () => later,
+      () => refusals() >= soFar + 3,
+    );
+    rig.service.fault = () => undefined;
+    const mended = await lookUntil(
+      () => later,
+      (records) => records.length >= 2,
+    );
+    expect(mended.map(({ campaign, status, retried }) => [campaign, status, retried])).toEqual(
+      Array(2).fill(['refused', 'completed', undefined]),
+    );
+    const over = await later.look({ acks: [], pilots: [], waitSeconds: 0 }, new AbortController().signal);
+    expect(over?.concerns).toEqual([]);
+    expect(rig.starts().length - before).toBe(5);
+    await later.closeLaunch('served');
+    await later.closeLaunch('refused');
+  });
+
+  it('that refuses a campaign’s trials lets them be withdrawn, and ends those that ran before', async () => {
+    const driver = rig.restart({ stateDirectory: join(rig.folder, 'state-withdrawn') });
+    await driver.prepareLaunch(onSecond('withdrawn'), () => undefined);
+    await driver.send(offers('withdrawn', 1, { x: 0.5, seconds: 300 }));
+    await lookUntil(
+      () => driver,
+      (_, last) => last?.running.length === 1,
+    );
+    // Online all the time: only submissions are refused, the stop request's too.
+    rig.service.fault = ({ path }) => (path.includes(`${SECOND}/submit`) ? NOT_PERMITTED : undefined);
+    expect(await driver.send(offers('withdrawn', 2))).toEqual({ answers: ['offered', 'offered'] });
+    expect(await driver.send(stops('withdrawn', 2))).toEqual({ answers: ['stopping', 'withdrawn'] });
+    const [record] = await lookUntil(
+      () => driver,
+      (records) => records.length >= 1,
+      { seconds: 30 },
+    );
+    expect([record?.trial, record?.error?.class, record?.error?.message]).toEqual([
+      'trial-0001',
+      'endpoint_offline',
+      expect.stringContaining('not permitted'),
+    ]);
+    rig.service.fault = () => undefined;
+    for (const task of rig.endpoint.running) rig.endpoint.killWorker(task);
+    await driver.closeLaunch('withdrawn');
   });
 
   it('for a while is noticed to be back also when no task carries the attempt any more', async () => {

@@ -24,6 +24,8 @@ const attemptFacts = z.object({
   settlings: z.int().default(0),
   /** Why the last task that carried it failed. */
   failure: z.object({ class: z.string(), message: z.string(), infrastructure: z.boolean() }).optional(),
+  /** Why its submission was refused, in the service's words: nothing carries it, and it is sent again now and then without being counted. */
+  refused: z.string().optional(),
   stop: z.object({ reason: z.string(), placed: z.boolean() }).optional(),
   ended: record.optional(),
 });

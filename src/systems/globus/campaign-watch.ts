@@ -2,6 +2,7 @@ import type { CampaignFacts } from './campaign-facts.ts';
 import { submitControl, type TaskTarget } from './control-tasks.ts';
 import { checkHealth, type EndpointHealth, unknownHealth } from './endpoint-health.ts';
 import type { DriverTimes } from './options.ts';
+import { isRefused, sendRefused } from './refused-attempts.ts';
 import { sendScout, takeInScout } from './scout-attempts.ts';
 import { sendStops, takeInStops } from './stop-files.ts';
 import { type SubmitContext, settleIntent } from './submit-trials.ts';
@@ -18,6 +19,8 @@ export interface CampaignWatch {
   scoutedAt: number;
   /** No worker was free to read files lately: until then (performance.now()) nobody waits for one again. */
   filesWaitUntil?: number;
+  /** A submission of trials was refused (performance.now()): it is tried again later. */
+  refusedAt?: number;
   /** A task that writes stop files, and for which attempts. */
   stopping?: { readonly id: string; readonly names: readonly string[]; readonly at: number };
 }
@@ -74,7 +77,8 @@ export async function lookAtCampaign(look: CampaignLook): Promise<void> {
     if (answer.state === 'ended') await keepFiles(facts.localDirectory, answer.record, answer.files);
   }
   for (const [name, attempt] of Object.entries(facts.attempts)) {
-    if (attempt.ended === undefined && attempt.tasks.length === 0) sight(watch.sights, name).isSuspect = true;
+    if (attempt.ended === undefined && attempt.tasks.length === 0 && attempt.refused === undefined)
+      sight(watch.sights, name).isSuspect = true;
   }
   await checkEndpoint(look);
   await takeInScout(look, tasks);
@@ -84,6 +88,7 @@ export async function lookAtCampaign(look: CampaignLook): Promise<void> {
   await sendStops(look);
   await sendScout(look);
   await moveCollected(look);
+  await sendRefused(look);
 }
 
 /** States of tasks: from the common answer, and for what came up since then by a request of its own. */
@@ -113,11 +118,18 @@ async function moveCollected({ facts, target, context, signal }: CampaignLook): 
   await context.save();
 }
 
+/** What keeps one campaign from going on while the system serves the others: what was refused and what to do. Undefined: nothing. */
+export function concernOf(facts: CampaignFacts, watch: CampaignWatch): string | undefined {
+  const refusal = watch.health.refusal ?? Object.values(facts.attempts).find(isRefused)?.refused;
+  return refusal === undefined ? undefined : `${refusal} The trials wait.`;
+}
+
 /** What people should know: states in the service's own words, an endpoint that is offline. */
 export function watchNotices(facts: CampaignFacts, watch: CampaignWatch): string[] {
   const notices: string[] = [];
+  const concern = concernOf(facts, watch);
   if (facts.warning !== undefined) notices.push(`${facts.campaign}: ${facts.warning}`);
-  if (watch.health.refusal !== undefined) notices.push(`${facts.campaign}: ${watch.health.refusal} The trials wait.`);
+  if (concern !== undefined) notices.push(`${facts.campaign}: ${concern}`);
   else if (!watch.health.isOnline)
     notices.push(`endpoint ${facts.endpointId} is offline: start it with \`holdfast endpoint start\`; the trials wait.`);
   const counts = new Map<string, number>();

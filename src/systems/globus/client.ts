@@ -89,6 +89,8 @@ export function createGlobusClient(options: TransportOptions): GlobusClient {
         repeatable,
         timeoutSeconds: options.submitSeconds ?? SUBMIT_SECONDS,
         ...(signal ? { signal } : {}),
+      }).catch((error: unknown) => {
+        throw withFunctionId(error, submission.functionId);
       });
       return { groupId: answer.task_group_id, taskIds: answer.tasks[submission.functionId] ?? [] };
     },
@@ -132,4 +134,10 @@ export function createGlobusClient(options: TransportOptions): GlobusClient {
       }
     },
   };
+}
+
+/** The owner of an endpoint with a list of allowed functions must be told which one to add. */
+function withFunctionId(error: unknown, functionId: string): unknown {
+  if (!(error instanceof GlobusHttpError) || error.code !== 'HF-GLOBUS-FUNCTION-NOT-PERMITTED') return error;
+  return new GlobusHttpError(error, `${error.message} Its id is ${functionId}.`, error.status, error.serviceCode);
 }

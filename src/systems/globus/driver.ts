@@ -72,18 +72,10 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
         byCampaign.set(order.campaign, [...(byCampaign.get(order.campaign) ?? []), order]);
       }
       const answers = new Map<SystemOrder, SentOrders['answers'][number]>();
-      let refusal: DriverError | undefined;
       for (const [campaign, mine] of byCampaign) {
-        try {
-          const part = await known.alone(campaign, () => takeOrders(known, campaign, mine));
-          for (const [order, answer] of part) answers.set(order, answer);
-        } catch (error) {
-          // What one campaign's endpoint refuses is told after the others have had their turn.
-          if (!(error instanceof DriverError) || error.class !== 'refused') throw error;
-          refusal = error;
-        }
+        const part = await known.alone(campaign, () => takeOrders(known, campaign, mine));
+        for (const [order, answer] of part) answers.set(order, answer);
       }
-      if (refusal !== undefined) throw refusal;
       return { answers: orders.map((order) => answers.get(order) ?? 'unknown') };
     },
 

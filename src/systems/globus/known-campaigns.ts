@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { DriverError } from '../driver.ts';
 import { type CampaignFacts, type FactsStore, factsStore } from './campaign-facts.ts';
 import { type CampaignLook, type CampaignWatch, newWatch } from './campaign-watch.ts';
 import type { GlobusConnection } from './connection.ts';
@@ -50,17 +49,6 @@ export class KnownCampaigns {
 
   find(campaign: string): CampaignFacts | undefined {
     return this.#facts.get(campaign);
-  }
-
-  /** Throws DriverError refused for one that has no launch here. */
-  get(campaign: string): CampaignFacts {
-    const facts = this.#facts.get(campaign);
-    if (facts) return facts;
-    throw new DriverError(
-      'refused',
-      'HF-GLOBUS-NO-LAUNCH',
-      `campaign ${campaign} has no launch on system ${this.#options.name}. It is prepared again when the campaign starts.`,
-    );
   }
 
   add(facts: CampaignFacts): void {

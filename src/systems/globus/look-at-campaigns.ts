@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { DriverError, type LookRequest, type LookResult } from '../driver.ts';
 import type { AuthMethod } from './authorizer.ts';
 import type { CampaignFacts } from './campaign-facts.ts';
-import { type AskedTasks, lookAtCampaign, taskIds, watchNotices } from './campaign-watch.ts';
+import { type AskedTasks, concernOf, lookAtCampaign, taskIds, watchNotices } from './campaign-watch.ts';
 import type { GlobusConnection } from './connection.ts';
 import { noteRefusal } from './endpoint-health.ts';
 import type { KnownCampaigns } from './known-campaigns.ts';
@@ -21,6 +21,7 @@ export async function lookAtCampaigns(
     if (facts) await known.alone(campaign, () => acknowledge(known, facts, nameOf(name)));
   }
   const notices: string[] = [];
+  const concerns: { campaign: string; text: string }[] = [];
   const asked = await askTogether(known, connection, signal);
   for (const facts of known.all()) {
     await known
@@ -30,7 +31,10 @@ export async function lookAtCampaigns(
         if (!(error instanceof DriverError) || error.class !== 'refused') throw error;
         noteRefusal(known.watchOf(facts.campaign).health, error);
       });
-    notices.push(...watchNotices(facts, known.watchOf(facts.campaign)));
+    const watch = known.watchOf(facts.campaign);
+    notices.push(...watchNotices(facts, watch));
+    const text = concernOf(facts, watch);
+    if (text !== undefined) concerns.push({ campaign: facts.campaign, text });
   }
   notices.unshift(...(await told()));
   const ended = known.all().flatMap((facts) => Object.values(facts.attempts).flatMap((attempt) => attempt.ended ?? []));
@@ -42,7 +46,7 @@ export async function lookAtCampaigns(
     .update(JSON.stringify([running.map(({ campaign, busy }) => [campaign, busy.map(({ run_seconds: _, ...slot }) => slot)]), notices]))
     .digest('hex');
   if (ended.length === 0 && cursor === request.cursor) return undefined;
-  return { cursor, ended, running, pilots: [], broken: [], notices: notices.slice(0, 10) };
+  return { cursor, ended, running, pilots: [], broken: [], notices: notices.slice(0, 10), concerns };
 }
 
 /** One status request for the pending tasks of all campaigns, for each login that they use. */

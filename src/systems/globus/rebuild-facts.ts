@@ -1,10 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { DriverError, type LaunchMemory } from '../driver.ts';
 import type { CampaignFacts } from './campaign-facts.ts';
 import type { GlobusConnection } from './connection.ts';
 import { type TaskTarget, taskEnd } from './control-tasks.ts';
 import { campaignSettings, type DriverTimes, type GlobusDriverOptions } from './options.ts';
-import { openGroup } from './prepare-launch.ts';
 import { sleep } from './request-budget.ts';
 
 /**
@@ -26,7 +26,7 @@ export async function rebuildFacts(
   const base = memory.directory.endsWith(`/${memory.launch}`)
     ? memory.directory.slice(0, -memory.launch.length - 1)
     : dirname(memory.directory);
-  const group = await groupOf(target, provenance.task_group, memory.directory, times.settle);
+  const group = await groupOf(target, provenance.task_group, times.settle);
   return {
     version: 1,
     campaign: memory.campaign,
@@ -52,11 +52,10 @@ export async function rebuildFacts(
   };
 }
 
-/** The campaign's group with all its tasks, and those that have not ended. A group that the service has forgotten holds nothing: a new one is opened. */
+/** The campaign's group with all its tasks, and those that have not ended. A group that the service has forgotten holds nothing. */
 async function groupOf(
   target: TaskTarget,
   id: string | undefined,
-  directory: string,
   settleSeconds: number,
 ): Promise<{ id: string; tasks: string[]; strays: string[] }> {
   try {
@@ -71,6 +70,6 @@ async function groupOf(
   } catch (error) {
     if (!(error instanceof DriverError) || error.code !== 'HF-GLOBUS-GROUP-NOT-FOUND') throw error;
   }
-  const opened = await openGroup(target, directory);
-  return { id: opened.groupId, tasks: [opened.taskId], strays: [] };
+  // The first submission to it opens another one.
+  return { id: id ?? randomUUID(), tasks: [], strays: [] };
 }

@@ -35,16 +35,32 @@ export async function submitAttempts(context: SubmitContext, names: readonly str
   const due = names.filter(
     (name) => facts.attempts[name] && facts.attempts[name].tasks.length === 0 && facts.attempts[name].ended === undefined,
   );
-  for (let from = 0; from < due.length; from += SUBMIT_BATCH) {
-    const batch = due.slice(from, from + SUBMIT_BATCH);
-    const payloads = batch.map((name) => packPayload([context.request((facts.attempts[name] as { offer: OfferRecord }).offer)]));
-    const chosen = (from: readonly string[], part: readonly number[]) => part.map((index) => from[index] as string);
-    await sendInParts(
-      payloads,
-      (part) => submitPart(context, chosen(batch, part), chosen(payloads, part)),
-      (index, error) => giveUp(context, batch[index] as string, error.message),
-    );
+  try {
+    for (let from = 0; from < due.length; from += SUBMIT_BATCH) await submitBatch(context, due.slice(from, from + SUBMIT_BATCH));
+  } catch (error) {
+    if (error instanceof DriverError && error.class === 'refused') await noteRefused(context, due, error.message);
+    throw error;
   }
+}
+
+async function submitBatch(context: SubmitContext, batch: readonly string[]): Promise<void> {
+  const { attempts } = context.facts;
+  const payloads = batch.map((name) => packPayload([context.request((attempts[name] as { offer: OfferRecord }).offer)]));
+  const chosen = (from: readonly string[], part: readonly number[]) => part.map((index) => from[index] as string);
+  await sendInParts(
+    payloads,
+    (part) => submitPart(context, chosen(batch, part), chosen(payloads, part)),
+    (index, error) => giveUp(context, batch[index] as string, error.message),
+  );
+}
+
+/** On record with each attempt that went out with none of the submissions, so that a restarted worker knows it too. */
+async function noteRefused({ facts, save }: SubmitContext, names: readonly string[], message: string): Promise<void> {
+  for (const name of names) {
+    const attempt = facts.attempts[name];
+    if (attempt !== undefined && attempt.tasks.length === 0 && attempt.ended === undefined) attempt.refused = message;
+  }
+  await save();
 }
 
 /** One attempt that no submission can carry fails alone: the others and the system go on. */
@@ -139,6 +155,7 @@ function carry(facts: CampaignFacts, name: string, tasks: readonly string[]): vo
   const attempt = facts.attempts[name];
   if (!attempt) return;
   attempt.tasks = [...tasks];
+  if (tasks.length > 0) delete attempt.refused;
   if (tasks.length === 1 && tasks[0] !== undefined) attempt.task = tasks[0];
 }
 

@@ -4,8 +4,8 @@ import type { CampaignWatch } from './campaign-watch.ts';
 import { submitControl } from './control-tasks.ts';
 import { noteRefusal } from './endpoint-health.ts';
 import type { KnownCampaigns } from './known-campaigns.ts';
+import { submitOrWait, wasNeverSent } from './refused-attempts.ts';
 import { sendStops } from './stop-files.ts';
-import { submitAttempts } from './submit-trials.ts';
 import { nameOf, sight } from './watch-trials.ts';
 
 type Answer = SentOrders['answers'][number];
@@ -18,7 +18,9 @@ export async function takeOrders(
   campaign: string,
   orders: readonly (Offer | Stop)[],
 ): Promise<Map<SystemOrder, Answer>> {
-  const facts = known.get(campaign);
+  const facts = known.find(campaign);
+  // One that is being closed, or that is lost and cannot be built again yet: what is offered is asked for once more when it can.
+  if (facts === undefined) return new Map(orders.map((order) => [order, order.kind === 'offer' ? 'offered' : 'unknown']));
   const watch = known.watchOf(campaign);
   const answers = new Map<SystemOrder, Answer>();
   const due: string[] = [];
@@ -33,11 +35,8 @@ export async function takeOrders(
   }
   await known.store.save(facts);
   // A stop that the endpoint refuses is tried again with each look; the attempt ends without it in the end.
-  await sendStops(known.lookOf(facts)).catch((error: unknown) => {
-    if (!(error instanceof DriverError) || error.class !== 'refused') throw error;
-    noteRefusal(watch.health, error);
-  });
-  if (due.length > 0 || facts.intent !== undefined) await submitAttempts(known.submitContext(facts), due);
+  await unlessRefused(watch, () => sendStops(known.lookOf(facts)));
+  if (due.length > 0 || facts.intent !== undefined) await submitOrWait(known.submitContext(facts), watch, due);
   for (const name of due) sight(watch.sights, name);
   return answers;
 }
@@ -62,10 +61,27 @@ async function takeStop(known: KnownCampaigns, facts: CampaignFacts, name: strin
   if (reason === RECALL_REASON) return attempt === undefined ? 'unknown' : 'stopping';
   if (attempt === undefined) {
     // One that was sent before the facts were lost runs perhaps, and nobody waits for its end: it stops by its file.
-    if (facts.rebuilding?.uncertain.includes(name))
-      await submitControl(known.targetOf(facts), [{ op: 'stop', directory: facts.directory, names: [name], reason }]);
+    if (facts.rebuilding?.uncertain.includes(name)) {
+      const stop = { op: 'stop', directory: facts.directory, names: [name], reason };
+      await unlessRefused(known.watchOf(facts.campaign), () => submitControl(known.targetOf(facts), [stop]));
+    }
     return 'unknown';
+  }
+  if (wasNeverSent(attempt)) {
+    delete facts.attempts[name];
+    known.watchOf(facts.campaign).sights.delete(name);
+    return 'withdrawn';
   }
   attempt.stop ??= { reason, placed: false };
   return 'stopping';
+}
+
+/** What the campaign's endpoint refuses ends the exchange for nobody; the campaign is told. */
+async function unlessRefused(watch: CampaignWatch, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof DriverError) || error.class !== 'refused') throw error;
+    noteRefusal(watch.health, error);
+  }
 }

@@ -13,7 +13,8 @@ export function endUnreachable({ facts, watch, times }: CampaignLook): boolean {
   for (const [name, attempt] of Object.entries(facts.attempts)) {
     if (attempt.stop === undefined || attempt.ended !== undefined) continue;
     const view = sight(watch.sights, name);
-    if (isOnline) {
+    // An endpoint that is online and takes no stop request is as good as none.
+    if (isOnline && (attempt.stop.placed || watch.stopping !== undefined)) {
       delete view.unreachableSince;
       continue;
     }

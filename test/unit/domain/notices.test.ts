@@ -91,6 +91,13 @@ describe('what people are told', () => {
     expect(nextReminder(state)).toBe(HOUR + 5);
   });
 
+  it('is what a machine refuses this campaign alone', () => {
+    const state = campaign();
+    state.notices['system refusal'] = 'The endpoint does not allow our function.';
+    expect(due(state, 0)).toEqual(['breaker: The endpoint does not allow our function.']);
+    expect(due(state, HOUR)).toEqual([]);
+  });
+
   it('is a submission that was stopped, and four fifths of the budget', () => {
     const state = campaign();
     state.notices['system breaker'] = 'three pilots failed.';
