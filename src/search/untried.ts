@@ -5,7 +5,10 @@ import { type CompiledSpace, enumerate, keyOf, satisfies } from './space.ts';
 
 /** Finite spaces up to this size are listed when drawing no longer finds new points; larger ones are never exhausted by a campaign. */
 const ENUMERABLE = 200_000;
-const TRIES_PER_POINT = 2_000;
+/** Draws for one point of a finite space, which can be listed instead. */
+const TRIES_BEFORE_LISTING = 2_000;
+/** Draws for one point where nothing can be listed: constraints may leave one point in thousands. */
+const MOST_TRIES = 50_000;
 
 /** Keys of all points that were taken, whatever became of them. */
 export function triedKeys(compiled: CompiledSpace, trials: readonly TrialRow[]): Set<string> {
@@ -30,7 +33,8 @@ export interface Taken {
 /**
  * Takes `count` points from the endless sequence `at(0), at(1), …`, beginning at `start`, leaving out those that break a constraint or were tried
  * (`tried` grows by what is taken). When the sequence brings nothing new for long, a finite space is listed and one of the rest is taken, so the
- * last point of a space is found too.
+ * last point of a space is found too. A space that cannot be listed is exhausted when many draws bring only points that were tried: a range may be so
+ * narrow that the digits we keep tell few values apart.
  * @throws Error when constraints refuse everything that is drawn.
  */
 export function takeUntried(
@@ -47,14 +51,17 @@ export function takeUntried(
   while (points.length < count) {
     // Nearly exhausted: drawing would be refused too often.
     const isNearlyDone = !allowDuplicates && isSmall && tried.size > 0.9 * compiled.cardinality;
-    const found = isNearlyDone ? undefined : draw(compiled, at, next, tried, allowDuplicates);
+    const found = isNearlyDone ? undefined : draw(compiled, at, next, tried, allowDuplicates, isSmall ? TRIES_BEFORE_LISTING : MOST_TRIES);
     if (found?.point) {
       next = found.next;
       tried.add(keyOf(compiled, found.point));
       points.push(found.point);
       continue;
     }
-    if (!isSmall) throw unsatisfiable(compiled);
+    if (!isSmall) {
+      if (found?.hasSatisfying !== true) throw unsatisfiable(compiled);
+      return { points, next, exhausted: true };
+    }
     const rest: Point[] = [];
     for (const point of enumerate(compiled)) if (allowDuplicates || !tried.has(keyOf(compiled, point))) rest.push(point);
     if (rest.length === 0) {
@@ -70,13 +77,22 @@ export function takeUntried(
   return { points, next, exhausted };
 }
 
-function draw(compiled: CompiledSpace, at: (index: number) => Point, start: number, tried: ReadonlySet<string>, allowDuplicates: boolean) {
-  for (let index = start; index < start + TRIES_PER_POINT; index++) {
+function draw(
+  compiled: CompiledSpace,
+  at: (index: number) => Point,
+  start: number,
+  tried: ReadonlySet<string>,
+  allowDuplicates: boolean,
+  tries: number,
+): { readonly point?: Point; readonly next: number; readonly hasSatisfying: boolean } {
+  let hasSatisfying = false;
+  for (let index = start; index < start + tries; index++) {
     const point = at(index);
     if (!satisfies(compiled, point)) continue;
-    if (allowDuplicates || !tried.has(keyOf(compiled, point))) return { point, next: index + 1 };
+    if (allowDuplicates || !tried.has(keyOf(compiled, point))) return { point, next: index + 1, hasSatisfying: true };
+    hasSatisfying = true;
   }
-  return undefined;
+  return { next: start + tries, hasSatisfying };
 }
 
 function isAllTried(compiled: CompiledSpace, tried: ReadonlySet<string>): boolean {
@@ -87,8 +103,6 @@ function isAllTried(compiled: CompiledSpace, tried: ReadonlySet<string>): boolea
 function unsatisfiable(compiled: CompiledSpace): Error {
   const listed = (compiled.space.constraints ?? []).map((text) => `"${text}"`).join(', ');
   return new Error(
-    listed === ''
-      ? `search_space has no new point among ${TRIES_PER_POINT} drawn ones. Widen a parameter, or set allow_duplicates.`
-      : `search_space.constraints ${listed} refused ${TRIES_PER_POINT} points in a row. Loosen them, or narrow the parameters to where they hold.`,
+    `search_space.constraints ${listed} refused every point that was drawn. Loosen them, or narrow the parameters to where they hold.`,
   );
 }

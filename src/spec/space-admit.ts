@@ -8,7 +8,7 @@ import { didYouMean, type Path, type Problem, suggest } from './problem.ts';
 import type { ParameterEntry } from './space-schema.ts';
 
 /** Points drawn to see whether the constraints leave anything of the space. */
-const DRAWS = 2000;
+const DRAWS = 10_000;
 
 /** The file's parameters as a Space, parents before children; `problems` gets what is wrong with single parameters and between them. */
 export function admitSpace(
@@ -87,12 +87,17 @@ function admitList(name: string, entry: ListEntry, when: When, at: Path, problem
   };
 }
 
+/** Widest range whose numbers can be told apart and reckoned with. */
+const WIDEST = { int: Number.MAX_SAFE_INTEGER, float: Number.MAX_VALUE } as const;
+
 function admitRange(name: string, entry: RangeEntry, when: When, at: Path, problems: Problem[]): Parameter {
   const { min, max, step, initialSuggestions: suggestions } = entry;
   const isLog = entry.type === 'log_uniform' || ('log' in entry && entry.log === true);
   if (min > max) problems.push({ path: at, what: `min ${min} is above max ${max}`, next: 'Swap them?' });
   else if (min === max)
     problems.push({ path: at, what: `min and max are both ${min}`, next: `Write {type: constant, value: ${min}} for a fixed value.` });
+  else if (!(max - min <= WIDEST[entry.type === 'int' || entry.type === 'int_uniform' ? 'int' : 'float']))
+    problems.push({ path: at, what: `the range from ${min} to ${max} is wider than numbers are`, next: 'Narrow it.' });
   if (isLog && min <= 0)
     problems.push({
       path: [...at, 'min'],

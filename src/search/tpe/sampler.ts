@@ -106,21 +106,21 @@ function propose(
   tried: ReadonlySet<string>,
 ): Codes | undefined {
   const stream = streamAt(seed, 'tpe', index);
+  const constants = compiled.dimensions.flatMap(({ kind }, i) => (kind === 'constant' ? [i] : []));
   for (let round = 0; round < ROUNDS; round++) {
     let best: Codes | undefined;
     let bestScore = Number.NEGATIVE_INFINITY;
     for (let c = 0; c < candidates; c++) {
       const codes = new Float64Array(compiled.dimensions.length).fill(Number.NaN);
       let score = 0;
-      compiled.dimensions.forEach((dimension, i) => {
-        if (dimension.kind === 'constant' && isActive(compiled, codes, i)) codes[i] = dimension.codeOfLevel(0);
-      });
       below.forEach((parzen, g) => {
+        // What has one value only may be what the group depends on.
+        fillConstants(compiled, codes, constants);
         if (!isActive(compiled, codes, parzen.group[0] as number)) return;
         drawParzen(compiled, parzen, stream, codes);
         score += logDensity(parzen, codes) - logDensity(above[g] as Parzen, codes);
       });
-      fillConstants(compiled, codes);
+      fillConstants(compiled, codes, constants);
       if (score <= bestScore) continue;
       const point = pointOf(compiled, codes);
       if (!satisfies(compiled, point) || tried.has(keyOf(compiled, point))) continue;
@@ -132,10 +132,9 @@ function propose(
   return undefined;
 }
 
-/** Constants that depend on parameters drawn after them in the loop above. */
-function fillConstants(compiled: CompiledSpace, codes: Codes): void {
-  compiled.dimensions.forEach((dimension, i) => {
-    if (dimension.kind === 'constant' && Number.isNaN(codes[i] as number) && isActive(compiled, codes, i))
-      codes[i] = dimension.codeOfLevel(0);
-  });
+/** Parameters with one value, where they are active by what was drawn so far. */
+function fillConstants(compiled: CompiledSpace, codes: Codes, constants: readonly number[]): void {
+  for (const i of constants)
+    if (Number.isNaN(codes[i] as number) && isActive(compiled, codes, i))
+      codes[i] = (compiled.dimensions[i] as CompiledSpace['dimensions'][number]).codeOfLevel(0);
 }

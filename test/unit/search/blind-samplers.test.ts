@@ -105,7 +105,25 @@ describe.each(['random', 'sobol'])('%s', (name) => {
 
   test('says what to do when constraints refuse everything', () => {
     const space: Space = { ...(SPACES.constrained as Space), constraints: ['batch > 1000'] };
-    expect(() => samplerEntry(name).sampler(request(space))).toThrow(/constraints "batch > 1000" refused 2000 points/);
+    expect(() => samplerEntry(name).sampler(request(space))).toThrow(/constraints "batch > 1000" refused every point/);
+  });
+
+  test('finds the one point in thousands that constraints leave, again and again', () => {
+    const space: Space = {
+      parameters: ['x', 'y'].map((parameter) => ({ name: parameter, type: 'float', min: 0, max: 1 })),
+      constraints: ['x + y <= 0.03'],
+    };
+    const { suggestions } = samplerEntry(name).sampler(request(space, { count: 10 }));
+    expect(suggestions.length).toBe(10);
+    for (const { params } of suggestions) expect((params.x as number) + (params.y as number)).toBeLessThanOrEqual(0.03);
+  });
+
+  test('ends a range whose values are used up as an exhausted space, not with an error', () => {
+    const space: Space = { parameters: [{ name: 'x', type: 'float', min: 1, max: 1.002 }] };
+    const { suggestions, exhausted } = samplerEntry(name).sampler(request(space, { count: 400 }));
+    expect(exhausted).toBe(true);
+    expect(suggestions.length).toBeGreaterThan(100);
+    expect(new Set(suggestions.map(({ params }) => params.x)).size).toBe(suggestions.length);
   });
 
   test('begins with the default point when told to', () => {

@@ -39,6 +39,14 @@ export const SPACES: Readonly<Record<string, Space>> = {
     ],
     constraints: ['batch * hidden <= 65536'],
   },
+  locked: {
+    parameters: [
+      { name: 'mode', type: 'categorical', values: ['plain', 'scaled'] },
+      { name: 'scaling', type: 'categorical', values: ['off', 'on'], weights: [0, 1], when: { mode: ['scaled'] } },
+      { name: 'factor', type: 'float', min: 0.1, max: 10, log: true, when: { scaling: ['on'] } },
+      { name: 'lr', type: 'float', min: 1e-4, max: 1, log: true },
+    ],
+  },
   tiny: {
     parameters: [
       { name: 'a', type: 'categorical', values: ['x', 'y', 'z'] },

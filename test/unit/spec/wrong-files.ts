@@ -202,6 +202,11 @@ export const WRONG_FILES: readonly WrongFile[] = [
     told: ['search_space.lr: min 0.1 is above max 0.01 (c.yaml:4:3). Swap them?'],
   },
   {
+    title: 'a range that is wider than numbers',
+    change: [['    min: 1e-4\n    max: 0.1\n    log: true\n', '    min: -1.7e308\n    max: 1.7e308\n']],
+    told: ['search_space.lr: the range from -1.7e+308 to 1.7e+308 is wider than numbers are (c.yaml:4:3). Narrow it.'],
+  },
+  {
     title: 'min equal to max',
     change: [['min: 1, max: 8', 'min: 8, max: 8']],
     told: ['search_space.layers: min and max are both 8 (c.yaml:9:3). Write {type: constant, value: 8} for a fixed value.'],
@@ -398,7 +403,7 @@ export const WRONG_FILES: readonly WrongFile[] = [
     title: 'a constraint that nothing keeps',
     change: [['budget:', "constraints: ['layers > 20']\nbudget:"]],
     told: [
-      'constraints: no point among 2000 drawn keeps them all (c.yaml:13:1). Loosen them, or narrow the parameters to where they hold.',
+      'constraints: no point among 10000 drawn keeps them all (c.yaml:13:1). Loosen them, or narrow the parameters to where they hold.',
     ],
   },
   {
