@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import type { Client } from '@temporalio/client';
 import type { CampaignStatus } from '../../workflows/messages.ts';
 import { systemTaskQueue, TASK_QUEUE } from '../domain/ids.ts';
@@ -11,6 +12,23 @@ export async function isPolled(client: Client): Promise<boolean> {
 /** Whether a worker that holds this system has polled within the last minutes. */
 export async function isHeld(client: Client, system: string): Promise<boolean> {
   return (await pollersOf(client, systemTaskQueue(system), 'activity')).length > 0;
+}
+
+/** Whether a worker can be thought to answer: one has polled the workflows' queue within the last minutes and, where it was on this computer, its process lives. */
+export async function mayAnswer(client: Client): Promise<boolean> {
+  return (await pollersOf(client, TASK_QUEUE, 'workflow')).some((worker) => !isGone(worker));
+}
+
+/** The server remembers a worker for minutes; of a process here the kernel knows more. */
+function isGone(worker: string): boolean {
+  const [, pid, computer] = /^(\d+)@(.+)$/.exec(worker) ?? [];
+  if (computer !== hostname()) return false;
+  try {
+    process.kill(Number(pid), 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
 }
 
 /** What a campaign waits for that no worker holds the system of, and what to do. */

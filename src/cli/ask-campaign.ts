@@ -29,8 +29,17 @@ import { isUnreachable } from './told-errors.ts';
 const ANSWER_MILLISECONDS = 10_000;
 
 /** A question about a workflow that a worker has to answer. Says so when none does. */
-export async function ask<T, Args extends unknown[]>(handle: WorkflowHandle, query: QueryDefinition<T, Args>, ...args: Args): Promise<T> {
-  const end = Date.now() + ANSWER_MILLISECONDS;
+export function ask<T, Args extends unknown[]>(handle: WorkflowHandle, query: QueryDefinition<T, Args>, ...args: Args): Promise<T> {
+  return askWithin(ANSWER_MILLISECONDS, handle, query, ...args);
+}
+
+async function askWithin<T, Args extends unknown[]>(
+  milliseconds: number,
+  handle: WorkflowHandle,
+  query: QueryDefinition<T, Args>,
+  ...args: Args
+): Promise<T> {
+  const end = Date.now() + milliseconds;
   try {
     return await handle.client.withDeadline(end, () => handle.query(query, ...args));
   } catch (error) {
@@ -70,8 +79,8 @@ function firstLine(error: Error): string {
   return error.message.split('\n')[0] ?? '';
 }
 
-export function askStatus(client: Client, campaign: string): Promise<CampaignStatus> {
-  return ask(client.workflow.getHandle(campaign), statusQuery);
+export function askStatus(client: Client, campaign: string, milliseconds = ANSWER_MILLISECONDS): Promise<CampaignStatus> {
+  return askWithin(milliseconds, client.workflow.getHandle(campaign), statusQuery);
 }
 
 export function askDescription(client: Client, campaign: string): Promise<CampaignDescription> {

@@ -4,7 +4,7 @@ import type { TrialRow } from '../domain/trial.ts';
 import { age, clip, columns, duration, instant, measured, percent, plural } from '../view/format.ts';
 import { trialSummary } from '../view/parameters.ts';
 import { budgetLine, llmLine, progressHeadline } from '../view/progress.ts';
-import { withAbsence } from './absent-worker.ts';
+import { mayAnswer, withAbsence } from './absent-worker.ts';
 import { askEnd, askLive, askStatus, askSystem, askTable } from './ask-campaign.ts';
 import { findCampaign, listCampaigns } from './campaigns.ts';
 import type { Exit } from './exit-codes.ts';
@@ -78,13 +78,17 @@ async function asEnded(client: Client, now: CampaignStatus): Promise<CampaignSta
   return { ...now, phase: 'ended', headline, stopReason: headline };
 }
 
+/** Enough for a worker that is there although it does not look so: one whose clock or process we see otherwise than it does. */
+const SHORT_MILLISECONDS = 2_000;
+
 /** The status; for a campaign that ended while no worker is there to answer, its result. */
 export async function statusOrEnd(client: Client, campaign: string) {
+  const isRunning = async () => (await client.workflow.getHandle(campaign).describe()).status.name === 'RUNNING';
   try {
-    return { status: await askStatus(client, campaign) };
+    const isEndEnough = !(await mayAnswer(client)) && !(await isRunning());
+    return { status: await askStatus(client, campaign, isEndEnough ? SHORT_MILLISECONDS : undefined) };
   } catch (error) {
-    const { status: workflow } = await client.workflow.getHandle(campaign).describe();
-    if (workflow.name === 'RUNNING') throw error;
+    if (await isRunning()) throw error;
     return { ended: await askEnd(client, campaign) };
   }
 }
