@@ -45,8 +45,9 @@ export async function prepareLocalLaunch(
   await makeLaunchFolder(directory, launchRecord(settings, plan, python, bundle?.sha256 ?? null));
   const source = await readAgentSource();
   const agent = await refusing(directory, async () => {
-    // A campaign that was closed and is taken up again (workflow reset): the request to stop everything is over.
-    if (before === undefined) await rm(stopFile(directory, 'all'), { force: true });
+    // A campaign that was closed and is taken up again (workflow reset): the request to stop everything is over. One whose worker was killed
+    // in the middle of closing it is registered still.
+    await rm(stopFile(directory, 'all'), { force: true });
     if (bundle !== undefined) {
       progress(`copying the training code, ${bundle.files.length} files`);
       await placeBundle(bundle, directory);

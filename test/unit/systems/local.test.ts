@@ -7,6 +7,7 @@ import { createLocalDriver } from '../../../src/systems/local/driver.ts';
 import { isAlive } from '../../../src/systems/local/processes.ts';
 import { allRegistered } from '../../../src/systems/local/registry.ts';
 import { readAgents } from '../../../src/systems/spool/heartbeats.ts';
+import { stopAll } from '../../../src/systems/spool/offers.ts';
 import { mountSmallDisk } from '../../support/small-disk.ts';
 import { launchPlan, lookUntil, offerOf, SHELL_TRAINING, temporaryFolder } from './launch-plan.ts';
 
@@ -171,6 +172,18 @@ describe('the local system', () => {
     const plan = launchPlan('results', 'c', SHELL_TRAINING(startsFile));
     await driver.prepareLaunch(plan, silent);
     await driver.closeLaunch('c');
+    await driver.prepareLaunch(plan, silent);
+    const pilot = { pilot: 'c.p1', campaign: 'c' };
+    await driver.startPilot(pilot);
+    await driver.send([{ kind: 'offer', campaign: 'c', offer: offerOf('c', 1) }]);
+    const { ended } = await lookUntil(driver, [pilot], (all) => all.length === 1);
+    expect(ended[0]?.status).toBe('completed');
+  });
+
+  test('a campaign whose worker was killed while it closed it, and that is taken up again, runs again', async () => {
+    const plan = launchPlan('results', 'c', SHELL_TRAINING(startsFile));
+    await driver.prepareLaunch(plan, silent);
+    await stopAll(path.join(home.folder, 'results', 'launch-c'), 'The campaign is over.');
     await driver.prepareLaunch(plan, silent);
     const pilot = { pilot: 'c.p1', campaign: 'c' };
     await driver.startPilot(pilot);
