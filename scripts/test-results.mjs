@@ -17,10 +17,13 @@ export function filesToTryAgain({ files, unhandled }) {
 /** The first run with the files of the second in place of its own. What passed only then is told by `recovered`. */
 export function merge(first, second) {
   const again = new Map(second.files.map((each) => [each.file, each]));
-  const files = first.files.map((each) => {
+  const tried = first.files.map((each) => {
     const later = again.get(each.file);
     return later === undefined ? each : { ...later, seconds: each.seconds + later.seconds };
   });
+  // What failed only in the second run, as a bad end of the whole, has failed all the same.
+  const known = new Set(first.files.map(({ file }) => file));
+  const files = [...tried, ...second.files.filter(({ file, failures }) => failures.length > 0 && !known.has(file))];
   const recovered = first.files
     .filter(({ file }) => again.get(file)?.failures.length === 0)
     .flatMap(({ file, failures }) => failures.map((name) => `${file} > ${name}`));
@@ -71,6 +74,12 @@ export function readJunit(xml, name, status) {
   if (status !== 0 && found.every((each) => each.failures.length === 0))
     found.push({ file: name, group: 'pytest', seconds: 0, passed: 0, skipped: 0, failures: [`pytest ended with ${status}`] });
   return found;
+}
+
+/** The file whose tests JUnit's XML names `test.python.test_agent_spool`, or `test_data` where the suite's folder has settings of its own. */
+export function pytestFile(name, suite) {
+  const file = `${name.replaceAll('.', '/')}.py`;
+  return file.includes('/') ? file : `${suite}/${file}`;
 }
 
 const ENTITIES = { '&lt;': '<', '&gt;': '>', '&quot;': '"', '&apos;': "'", '&amp;': '&' };

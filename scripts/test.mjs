@@ -8,7 +8,7 @@ import { build } from './build.mjs';
 import { ensureTorchPython } from './python-torch.mjs';
 import { ensureNodePackages, ensurePython, main, root, timed } from './setup.mjs';
 import { ensureSystemPackages } from './system-packages.mjs';
-import { failures, filesToTryAgain, merge, readJunit, slowest, total } from './test-results.mjs';
+import { failures, filesToTryAgain, merge, pytestFile, readJunit, slowest, total } from './test-results.mjs';
 import { ensureTimeSkippingServer } from './time-skipping-server.mjs';
 
 const say = (text) => console.error(`· ${text}`);
@@ -16,13 +16,15 @@ const say = (text) => console.error(`· ${text}`);
 await main(async () => {
   const started = Date.now();
   const env = await timed(say, 'set-up', setUp);
-  const files = [...(await timed(say, 'checks', () => checks(env))), ...(await timed(say, 'pytest', () => pythonSuites(env)))];
+  const checked = await timed(say, 'checks', () => checks(env));
+  const python = await timed(say, 'pytest', () => pythonSuites(env));
   const tests = await timed(say, 'vitest', () => vitest(env));
-  const all = { files: [...files, ...tests.files], unhandled: tests.unhandled };
+  const all = { files: [...checked, ...python.files, ...tests.files], unhandled: [...python.unhandled, ...tests.unhandled] };
+  const recovered = [...python.recovered, ...tests.recovered];
   const { passed, failed, skipped } = total(all);
 
   console.error(`\nThe slowest files:\n${slowest(all).join('\n')}`);
-  if (tests.recovered.length > 0) console.error(`\nFailed at first, passed on a second try:\n${tests.recovered.join('\n')}`);
+  if (recovered.length > 0) console.error(`\nFailed at first, passed on a second try:\n${recovered.join('\n')}`);
   if (failed > 0) console.error(`\nFailed:\n${failures(all).join('\n')}`);
   console.error(`· ${Math.round((Date.now() - started) / 1000)} s in all`);
   console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
@@ -75,16 +77,30 @@ function checks(env) {
   );
 }
 
-/** The agent's tests wait for processes and those of the payload compute: they run side by side. */
+/** The agent's tests wait for processes and those of the payload compute: they run side by side, and files that failed once more with the machine to themselves. */
 async function pythonSuites(env) {
-  const suites = [['test/python', env.HOLDFAST_TEST_PYTHON, ['test/python', '--ignore=test/python/cifar100']]];
-  if (env.HOLDFAST_TORCH_PYTHON) suites.push(['test/python/cifar100', env.HOLDFAST_TORCH_PYTHON, ['test/python/cifar100']]);
-  const results = suites.map(async ([name, python, args]) => {
-    const report = reportFile(`${name.replaceAll('/', '-')}.xml`);
-    const { status } = await collect(`pytest ${name}`, python, ['-m', 'pytest', '-q', '--junitxml', report, ...args], env);
-    return readJunit(existsSync(report) ? readFileSync(report, 'utf8') : undefined, name, status);
-  });
-  return (await Promise.all(results)).flat();
+  const suites = [{ name: 'test/python', python: env.HOLDFAST_TEST_PYTHON, words: ['test/python', '--ignore=test/python/cifar100'] }];
+  if (env.HOLDFAST_TORCH_PYTHON)
+    suites.push({ name: 'test/python/cifar100', python: env.HOLDFAST_TORCH_PYTHON, words: ['test/python/cifar100'] });
+  const firsts = await Promise.all(suites.map((suite) => pytest(suite, env)));
+  let all = { files: firsts.flat(), unhandled: [], recovered: [] };
+  const again = filesToTryAgain(all);
+  for (const [at, suite] of suites.entries()) {
+    const own = again.filter((file) => firsts[at].some((each) => each.file === file)).map((file) => pytestFile(file, suite.name));
+    // What belongs to no file, as an end without a report, stands as it is.
+    if (own.length === 0 || !own.every((file) => existsSync(path.join(root, file)))) continue;
+    say(`a second try of ${own.join(', ')}`);
+    const second = { files: await pytest({ ...suite, words: own }, env), unhandled: [] };
+    const merged = merge(all, second);
+    all = { ...merged, recovered: [...all.recovered, ...merged.recovered] };
+  }
+  return all;
+}
+
+async function pytest({ name, python, words }, env) {
+  const report = reportFile(`${name.replaceAll('/', '-')}.xml`);
+  const { status } = await collect(`pytest ${name}`, python, ['-m', 'pytest', '-q', '--junitxml', report, ...words], env);
+  return readJunit(existsSync(report) ? readFileSync(report, 'utf8') : undefined, name, status);
 }
 
 /** Everything once, then the files that failed once more: each has servers and folders of its own then too, and the machine to itself. */

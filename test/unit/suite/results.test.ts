@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { packageRoot } from '../../../src/package-root.ts';
 
@@ -14,13 +16,14 @@ interface Run {
   readonly unhandled: readonly string[];
 }
 
-const { failures, filesToTryAgain, merge, MOST_TRIED_AGAIN, readJunit, slowest, total } = (await import(
+const { failures, filesToTryAgain, merge, MOST_TRIED_AGAIN, pytestFile, readJunit, slowest, total } = (await import(
   `${packageRoot()}/scripts/test-results.mjs`
 )) as {
   failures(run: Run): string[];
   filesToTryAgain(run: Run): string[];
   merge(first: Run, second: Run): Run & { readonly recovered: readonly string[] };
   MOST_TRIED_AGAIN: number;
+  pytestFile(name: string, suite: string): string;
   readJunit(xml: string | undefined, name: string, status: number): Entry[];
   slowest(run: Run, count?: number): string[];
   total(run: Run): { passed: number; failed: number; skipped: number };
@@ -60,6 +63,15 @@ describe('counting of npm test', () => {
     expect(merged.recovered).toEqual([]);
   });
 
+  it('a second try that fails in something new has failed', () => {
+    const merged = merge(
+      run(entry('b', { failures: ['x'] })),
+      run(entry('b'), entry('test/python', { passed: 0, failures: ['pytest ended with 3'] })),
+    );
+    expect(failures(merged)).toEqual(['test/python > pytest ended with 3']);
+    expect(merged.recovered).toEqual(['b > x']);
+  });
+
   it('tries nothing again when too much has failed for chance, or when an error belongs to no file', () => {
     const failing = (count: number) => run(...Array.from({ length: count }, (_, index) => entry(`f${index}`, { failures: ['x'] })));
     expect(filesToTryAgain(failing(MOST_TRIED_AGAIN))).toHaveLength(MOST_TRIED_AGAIN);
@@ -88,6 +100,16 @@ describe('what pytest left', () => {
     expect(total({ files, unhandled: [] })).toEqual({ passed: 2, failed: 2, skipped: 1 });
     expect(failures({ files, unhandled: [] })).toEqual(['test.python.test_a > test_two', 'test/python > test.python.test_c']);
     expect(files[0]).toMatchObject({ passed: 1, seconds: 1.75 });
+  });
+
+  it('names files that can be run again', () => {
+    const again = filesToTryAgain({ files: readJunit(xml, 'test/python', 1), unhandled: [] });
+    expect(again.map((file) => pytestFile(file, 'test/python'))).toEqual(['test/python/test_a.py', 'test/python.py']);
+    for (const [name, suite] of [
+      ['test.python.test_agent_spool', 'test/python'],
+      ['test_data', 'test/python/cifar100'],
+    ] as const)
+      expect(existsSync(path.join(packageRoot(), pytestFile(name, suite))), name).toBe(true);
   });
 
   it('no report is a failure, and so is a bad end without a failed test', () => {
