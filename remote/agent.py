@@ -1255,6 +1255,7 @@ class Agent:
         # Attempts whose end is told for an agent that is thought dead.
         self.settled = set()  # type: Set[str]
         self.beats = {}  # type: Dict[str, Tuple[Any, float]]
+        self.listened = time.monotonic()
         self.ended_tokens = set()  # type: Set[str]
         self.durations = []  # type: List[float]
         self.first_reports = []  # type: List[float]
@@ -1526,7 +1527,8 @@ class Agent:
                     continue
                 # Who ends a job kills the agent as well, perhaps an instant later: then this is not the training's own end.
                 attempt.judged_at = time.monotonic() + OUTSIDE_SECONDS if is_from_outside(attempt.end) else 0.0
-            if attempt.ending is None and time.monotonic() < attempt.judged_at:
+            # Nor once our own signal is there: look_at_stops makes it the reason of this end, however late we come to it.
+            if attempt.ending is None and attempt.judged_at and (self.terms or time.monotonic() < attempt.judged_at):
                 continue
             end = attempt.end
             del self.running[name]
@@ -1753,8 +1755,13 @@ class Agent:
                 self.foreign.add(name[:-5])
 
     def recover_others(self) -> None:
-        if not self.every("recover", max(1.0, 2 * self.settings.poll)):
+        period = max(1.0, 2 * self.settings.poll)
+        if not self.every("recover", period):
             return
+        if time.monotonic() - self.listened > max(2 * period, self.settings.stale / 2):
+            # Who stood still itself, as all do while a file system hangs, has heard nobody meanwhile and takes nobody for dead.
+            self.beats.clear()
+        self.listened = time.monotonic()
         for agent in names_in(self.launch.spool("claimed")):
             if agent == self.name:
                 continue

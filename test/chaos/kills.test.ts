@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TrialRow } from '../../src/domain/trial.ts';
 import { eventually } from '../support/engine.ts';
-import { type Lab, seededRandom, startLab } from '../support/lab.ts';
+import { kill, type Lab, seededRandom, startLab } from '../support/lab.ts';
 
 const SEED = Number(process.env.HOLDFAST_CHAOS_SEED ?? Date.now() % 1_000_000);
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -31,14 +31,6 @@ function descendants(pid: number): number[] {
 function trainingsBelow(pid: number): number[] | undefined {
   const below = descendants(pid);
   return below.length > 1 ? [pid, ...below] : undefined;
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
 }
 
 /** A folder's entries; none where it is not there yet. */
@@ -74,7 +66,7 @@ function mtime(file: string): number {
 async function untilNext(moment: string, launch: string, isOver: () => boolean): Promise<void> {
   const look = MOMENTS[moment] as (launch: string) => string[];
   const before = new Set(look(launch));
-  for (const end = Date.now() + 120_000; !isOver(); await sleep(4)) {
+  for (const end = Date.now() + 240_000; !isOver(); await sleep(4)) {
     if (look(launch).some((each) => !before.has(each))) return;
     if (Date.now() > end) throw new Error(`no ${moment} came`);
   }
@@ -84,8 +76,15 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
   let lab: Lab;
   let undisturbed: ReturnType<typeof table>;
   const random = seededRandom(SEED);
-  const training = (starts: string, seconds: number) => ({
-    training: { command: ['{python}', path.join(lab.folder, 'train.py'), path.join(lab.folder, starts), String(seconds)] },
+  const training = (starts: string, seconds: number, ...pace: string[]) => ({
+    training: {
+      command: [
+        '{python}',
+        ...['train.py', starts].map((name) => path.join(lab.folder, name)),
+        String(seconds),
+        ...pace.map((name) => path.join(lab.folder, name)),
+      ],
+    },
   });
 
   beforeAll(async () => {
@@ -98,7 +97,8 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
   afterAll(() => lab.close());
 
   it('has the same table after 30 kills of the worker, and each training was started once', async () => {
-    await lab.start('worker-kills', lab.campaign({ ...training('worker-kills.log', 0.9), budget: { trials: 120 } }));
+    lab.letEnd('worker.pace', 0);
+    await lab.start('worker-kills', lab.campaign({ ...training('worker-kills.log', 0.9, 'worker.pace'), budget: { trials: 120 } }));
     let isOver = false;
     const ended = lab.result('worker-kills', 1100).finally(() => {
       isOver = true;
@@ -108,13 +108,15 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
       60,
       'the launch folder',
     );
-    // Six of each in an order by chance; the last one falls into a report.
+    // Six of each in an order by chance; the last one falls into a report: of the trials that may end by then, the 80th is before it (campaign-desk.ts).
     const moments = ['submission', 'start', 'training', 'completion', 'anywhere']
       .flatMap((moment) => Array.from({ length: 6 }, () => ({ moment, order: random() })))
       .sort((one, other) => one.order - other.order)
       .map(({ moment }) => moment);
     moments.splice(-1, 1, 'report');
-    for (const moment of moments) {
+    for (const [at, moment] of moments.entries()) {
+      // Two more trials may end, so that each of the moments comes; the last trial never before the last kill.
+      lab.letEnd('worker.pace', moment === 'report' ? 119 : 2 * (at + 1));
       if (moment === 'anywhere') await sleep(random() * 2500);
       else await untilNext(moment, path.join(lab.folder, 'results', launch), () => isOver);
       await sleep(random() < 0.5 ? 0 : random() * (moment === 'training' ? 800 : 25));
@@ -122,6 +124,7 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
       await lab.killWorker();
       await lab.startWorker();
     }
+    lab.letEnd('worker.pace', 120);
     const result = await ended;
     expect(result.counts).toMatchObject({ completed: 120, failed: 0 });
     expect(table(await lab.rows('worker-kills'))).toEqual(undisturbed);
@@ -129,11 +132,14 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
   }, 1_200_000);
 
   it('has the same table after 5 kills of the Temporal server', async () => {
-    await lab.start('server-kills', lab.campaign({ ...training('server-kills.log', 1), budget: { trials: 60 } }));
+    lab.letEnd('server.pace', 0);
+    await lab.start('server-kills', lab.campaign({ ...training('server-kills.log', 1, 'server.pace'), budget: { trials: 60 } }));
     for (let kills = 0; kills < 5; kills += 1) {
+      lab.letEnd('server.pace', 10 * (kills + 1));
       await sleep(1000 + random() * 2000);
       await lab.bounceServer();
     }
+    lab.letEnd('server.pace', 60);
     const result = await lab.result('server-kills', 500);
     expect(result.counts).toMatchObject({ completed: 60, failed: 0 });
     expect(table(await lab.rows('server-kills'))).toEqual(undisturbed.slice(0, 60));
@@ -143,9 +149,11 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
   }, 600_000);
 
   it('has the same table after 5 kills of an agent: an attempt is started once, a lost one is followed by another', async () => {
-    await lab.start('agent-kills', lab.campaign({ ...training('agent-kills.log', 1), budget: { trials: 60 } }));
+    lab.letEnd('agent.pace', 0);
+    await lab.start('agent-kills', lab.campaign({ ...training('agent-kills.log', 1, 'agent.pace'), budget: { trials: 60 } }));
     const killed = new Set<number>();
     while (killed.size < 5) {
+      lab.letEnd('agent.pace', 10 * (killed.size + 1));
       // Three agents in a row that finish nothing would open the circuit breaker, as they should.
       const next = () =>
         lab.agents().find((each) => each.launch.endsWith('agent-kills') && !killed.has(each.pid) && lab.finishedBy(each) > 0);
@@ -158,6 +166,7 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
       } else kill(agent.pid);
       killed.add(agent.pid);
     }
+    lab.letEnd('agent.pace', 60);
     const result = await lab.result('agent-kills', 500);
     expect(result.counts).toMatchObject({ completed: 60, failed: 0 });
     const rows = await lab.rows('agent-kills');

@@ -24,11 +24,12 @@ describe(`campaigns that are steered by chance while their worker is killed (HOL
   });
   afterAll(() => lab.close());
 
-  const begin = (id: string, seed: number) =>
+  /** `pace`: a file that says how many of its trials may end. */
+  const begin = (id: string, seed: number, ...pace: string[]) =>
     lab.start(
       id,
       lab.campaign({
-        training: { command: ['{python}', path.join(lab.folder, 'train.py'), path.join(lab.folder, `${id}.log`), '0.2'] },
+        training: { command: ['{python}', path.join(lab.folder, 'train.py'), path.join(lab.folder, `${id}.log`), '0.2', ...pace] },
         sampler: { type: 'random', seed },
         budget: { trials: TRIALS },
       }),
@@ -86,7 +87,10 @@ describe(`campaigns that are steered by chance while their worker is killed (HOL
     'end by %s, whatever was said before, and leave nothing running',
     async (how) => {
       const id = `ends-${how}`;
-      await begin(id, 3);
+      // The campaign is not over by itself before it is told how to end.
+      const pace = `${id}.pace`;
+      lab.letEnd(pace, 20);
+      await begin(id, 3, path.join(lab.folder, pace));
       await eventually(() => lab.starts(`${id}.log`).length > 2, 90, 'the first trials');
       for (let kills = 0; kills < 3; kills += 1) {
         await sleep(random() * 3_000);
@@ -94,10 +98,11 @@ describe(`campaigns that are steered by chance while their worker is killed (HOL
         if (kills === 1) {
           const handle = lab.client().workflow.getHandle(id);
           await (how === 'cancel' ? handle.cancel() : handle.signal(how));
+          lab.letEnd(pace, 1000);
         }
         await lab.startWorker();
       }
-      await lab.result(id, 120).catch((error: Error) => {
+      await lab.result(id, 240).catch((error: Error) => {
         if (how !== 'cancel') throw error;
       });
       const rows = await lab.rows(id);
@@ -106,6 +111,6 @@ describe(`campaigns that are steered by chance while their worker is killed (HOL
       const starts = lab.starts(`${id}.log`);
       expect(new Set(starts).size).toBe(starts.length);
     },
-    200_000,
+    400_000,
   );
 });

@@ -85,15 +85,17 @@ describe.runIf(hasTorch)(`the smoke campaign with agents and trainings killed at
     const ended = lab.result('smoke', 900).finally(() => {
       isOver = true;
     });
-    for (let kills = 0; kills < 4 && !isOver; kills += 1) {
+    for (let kills = 0; kills < 4 && !isOver; ) {
       const pid = await eventually(() => (isOver ? -1 : trainings()[0]), 300, 'a training with a checkpoint');
       if (pid === -1) break;
       await sleep(random() * 400);
-      const victim = kills === 1 ? lab.agents()[0]?.pid : pid;
+      const victim = kills === 1 ? lab.agents().find(({ slots }) => slots > 0)?.pid : pid;
       try {
-        if (victim !== undefined) process.kill(victim, 'SIGKILL');
+        if (victim === undefined) throw new Error('no agent at this moment');
+        process.kill(victim, 'SIGKILL');
+        kills += 1;
       } catch {
-        // It ended by itself in between: as good as any other end.
+        // It ended by itself in between: another one is killed.
         continue;
       }
       await sleep(500);

@@ -47,8 +47,15 @@ afterAll(async () => {
 describe('holdfast dev', () => {
   it('runs server and worker until Ctrl-C, and a campaign goes on at the next start', { timeout: 400_000 }, async () => {
     const file = path.join(folder, 'waits.yaml');
-    const training =
-      "import json,os,time; time.sleep(0.3); json.dump({'score': json.load(open(os.environ['HOLDFAST_PARAMS']))['x']}, open(os.path.join(os.environ['HOLDFAST_OUT'], 'results.json'), 'w'))";
+    // The first three end by themselves, the others when a file is there: the campaign is not over before it was looked at.
+    const go = path.join(folder, 'go');
+    const training = [
+      'import json, os, time',
+      'time.sleep(0.3)',
+      `while int(os.environ['HOLDFAST_TRIAL'][6:]) > 3 and not os.path.exists('${go}'): time.sleep(0.05)`,
+      "score = json.load(open(os.environ['HOLDFAST_PARAMS']))['x']",
+      "json.dump({'score': score}, open(os.path.join(os.environ['HOLDFAST_OUT'], 'results.json'), 'w'))",
+    ].join('\n');
     await writeFile(
       file,
       JSON.stringify({
@@ -79,6 +86,7 @@ describe('holdfast dev', () => {
     expect(await holdfast(['ls'], at).end).toMatchObject({ exit: 5 });
 
     const second = await startDev('--quiet');
+    await writeFile(go, '');
     const watch = await holdfast(['watch', 'waits-1'], { TEMPORAL_ADDRESS: second.address }).end;
     expect(watch.exit).toBe(0);
     expect(watch.out).toContain('12 trials completed');

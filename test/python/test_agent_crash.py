@@ -245,10 +245,14 @@ def test_killing_agents_at_random_moments_never_doubles_a_start_and_loses_no_end
 
 
 def test_two_agents_share_the_work_and_run_nothing_twice(spool):
-    launch = spool(named())
+    # No trial ends before both have one: an agent that is slow to come finds its share.
+    launch = spool(["/bin/sh", "-c", 'while [ ! -e "$3" ]; do sleep 0.02; done; ' + NAMED_TRAINING, "training", "0", "{x}", "{go}"])
+    go = launch.path("go")
     for trial in range(1, 41):
-        launch.offer(trial)
+        launch.offer(trial, params={"x": trial / 100, "go": str(go)})
     agents = [launch.agent("--idle-exit", "0.5", pilot="p{}".format(number), slots=3) for number in (1, 2)]
+    wait_for(lambda: {path.parent.name for path in launch.path("spool/claimed").glob("*/*.json")} == {"p1", "p2"})
+    go.touch()
     for agent in agents:
         assert agent.wait(timeout=120) == 0
     check_each_has_one_end(launch, ["trial-%04d.1" % trial for trial in range(1, 41)])
@@ -258,7 +262,7 @@ def test_two_agents_share_the_work_and_run_nothing_twice(spool):
 
 def test_an_offer_withdrawn_in_a_race_with_agents_is_either_withdrawn_or_run(spool):
     launch = spool(named())
-    agents = [launch.agent("--idle-exit", "1", pilot="p{}".format(number)) for number in (1, 2)]
+    agents = [launch.agent(pilot="p{}".format(number)) for number in (1, 2)]
     withdrawn = set()
     for trial in range(1, 81):
         launch.offer(trial)
@@ -267,7 +271,9 @@ def test_an_offer_withdrawn_in_a_race_with_agents_is_either_withdrawn_or_run(spo
             name = "trial-%04d.1" % trial
             if launch.withdraw(name):
                 withdrawn.add(name)
+    wait_for(lambda: launch.names("ready") == launch.claims() == [])
     for agent in agents:
+        agent.terminate()
         assert agent.wait(timeout=120) == 0
     run = set(launch.starts())
     assert not run & withdrawn
@@ -280,12 +286,15 @@ def test_an_agent_on_a_silent_host_is_given_up_only_after_its_beat_has_stood_sti
     launch.offer(1)
     launch.agent(env={"HOLDFAST_FAILPOINT": "after-started"}).wait(timeout=60)
     launch.move_to_another_node(1)
+    beaten, is_late = time.monotonic(), False
     second = launch.agent("--stale", "3", pilot="p2")
-    # A host that beats is alive, however long its trial takes.
-    for beat in range(8):
+    # A host that beats is alive, however long its trial takes. On a loaded computer a beat of ours may come too late to be one.
+    for beat in range(2, 10):
+        before, beaten = beaten, time.monotonic()
         launch.write("pilots/p1/heartbeat.json", {"beat": beat, "state": "running"})
+        is_late = is_late or time.monotonic() - before > 2.9
         time.sleep(0.5)
-        assert launch.names("done") == []
+        assert launch.names("done") == [] or is_late or time.monotonic() - beaten > 2.9
     wait_for(lambda: launch.names("done"))
     assert launch.done("trial-0001.1")["error"]["class"] == "node_failure"
     second.terminate()

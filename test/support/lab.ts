@@ -9,6 +9,7 @@ import { inject } from 'vitest';
 import type { TrialRow } from '../../src/domain/trial.ts';
 import { type DevServer, startDevServer } from '../../src/temporal/dev-server.ts';
 import { type CampaignResult, trialsQuery } from '../../workflows/messages.ts';
+import { commandOf } from './processes.ts';
 
 const TRAINING = `
 import json, os, sys, time
@@ -20,13 +21,16 @@ with open(os.path.join(os.environ["HOLDFAST_OUT"], "metrics.jsonl"), "a") as out
     for epoch in (1, 2, 3):
         time.sleep(float(sys.argv[2]) / 3)
         out.write(json.dumps({"epoch": epoch, "score": value * epoch / 3}) + "\\n"); out.flush()
+while len(sys.argv) > 3 and os.stat(sys.argv[3]).st_size < int(os.environ["HOLDFAST_TRIAL"].split("-")[1]):
+    time.sleep(0.02)
 json.dump({"score": value}, open(os.path.join(os.environ["HOLDFAST_OUT"], "results.json.tmp"), "w"))
 os.rename(os.path.join(os.environ["HOLDFAST_OUT"], "results.json.tmp"), os.path.join(os.environ["HOLDFAST_OUT"], "results.json"))
 `;
 
 /**
  * The whole of Holdfast as a user has it, in parts that can be killed: a Temporal server process, a worker process, detached agents, and a
- * training that notes each of its starts in a file of its own. That file is the judge of "started once".
+ * training that notes each of its starts in a file of its own. That file is the judge of "started once". A training with a third word, a file
+ * of the lab's, ends only when `letEnd` has said that so many trials may: no campaign is over before the test has done with it.
  */
 export interface Lab {
   readonly folder: string;
@@ -47,6 +51,8 @@ export interface Lab {
   rows(id: string): Promise<readonly TrialRow[]>;
   /** `trial.attempt` of every start of the training, per campaign's file. */
   starts(name: string): string[];
+  /** Trials up to this number may end, of trainings whose third word is this file; before their start. */
+  letEnd(name: string, trials: number): void;
   close(): Promise<void>;
 }
 
@@ -95,6 +101,8 @@ export async function startLab(options: { readonly slots: number; readonly setti
     },
     async killWorker() {
       const child = worker as ChildProcess;
+      if (child.exitCode !== null || child.signalCode !== null)
+        throw new Error(`the worker has ended by itself with ${child.exitCode ?? child.signalCode}`);
       const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
       child.kill('SIGKILL');
       await gone;
@@ -115,7 +123,8 @@ export async function startLab(options: { readonly slots: number; readonly setti
           // Not the file that a killed agent was writing its next heartbeat to: that one may be empty, for ever.
           for (const file of list(path.join(results, launch, 'pilots', pilot)).filter((name) => /^heartbeat.*\.json$/.test(name))) {
             const beat = JSON.parse(readFileSync(path.join(results, launch, 'pilots', pilot, file), 'utf8'));
-            if (beat.state !== 'ended' && isAlive(beat.pid)) agents.push({ pid: beat.pid, launch, pilot, slots: beat.slots });
+            if (beat.state !== 'ended' && commandOf(String(beat.pid)).includes(folder))
+              agents.push({ pid: beat.pid, launch, pilot, slots: beat.slots });
           }
         }
       }
@@ -164,9 +173,10 @@ export async function startLab(options: { readonly slots: number; readonly setti
       readFileSync(path.join(folder, name), 'utf8')
         .split('\n')
         .filter((line) => line !== ''),
+    letEnd: (name, trials) => writeFileSync(path.join(folder, name), 'x'.repeat(trials)),
     async close() {
       if (worker !== undefined && worker.exitCode === null && worker.signalCode === null) await lab.killWorker();
-      for (const { pid } of lab.agents()) process.kill(pid, 'SIGKILL');
+      for (const { pid } of lab.agents()) kill(pid);
       await connection.close();
       await server.stop();
       rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
@@ -194,12 +204,12 @@ function pilotOf(file: string): string | undefined {
   }
 }
 
-function isAlive(pid: number): boolean {
+/** SIGKILL to a process that may end by itself at this moment. */
+export function kill(pid: number): void {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

@@ -8,7 +8,8 @@ export function processesOf(folder: string): string[] {
     .filter((command) => command.includes(folder));
 }
 
-function commandOf(pid: string): string {
+/** A process's command line; empty for one that has ended, reaped or not, whoever has its number by now. */
+export function commandOf(pid: string): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
   } catch {

@@ -94,7 +94,8 @@ describe('a campaign on a system that no worker holds', () => {
       (error: Error) => (error.cause as Error).name,
     );
     expect(end).toBe(how === 'cancel' ? 'CancelledFailure' : 'not now');
-    expect(Date.now() - asked).toBeLessThan(10_000);
+    // Of a wait for the worker nobody would see the end; on a loaded computer a moment may be long.
+    expect(Date.now() - asked).toBeLessThan(60_000);
     expect((await withAbsence(engine.client, await engine.status(id))).problems).toEqual([]);
     await Worker.runReplayHistory({ workflowBundle: { codePath: inject('bundleFile') } }, await handle.fetchHistory(), id);
   });

@@ -6,6 +6,9 @@ import { type Engine, eventually, startEngine } from '../support/engine.ts';
 import { createScriptedDriver } from '../support/scripted-driver.ts';
 import { specification } from '../support/specification.ts';
 
+/** Milliseconds of a trial that ends only when the test lets it. */
+const HELD = 3_600_000;
+
 /** What people say to a campaign while it is busy with something else, twice, or against what they said before. */
 describe('a campaign that is steered at odd moments', () => {
   let engine: Engine;
@@ -51,7 +54,7 @@ describe('a campaign that is steered at odd moments', () => {
   });
 
   it('never goes back from an end, and says what it does instead', async () => {
-    runMs = 1_500;
+    runMs = HELD;
     const handle = await begin('contrary', { budget: { trials: 40 }, concurrency: 4 });
     await eventually(async () => (await engine.status('contrary')).inFlight.length === 4);
     expect(await handle.executeUpdate('pause')).toBe('paused; 4 in flight go on');
@@ -69,7 +72,7 @@ describe('a campaign that is steered at odd moments', () => {
   });
 
   it('that is stopped and then cancelled is cancelled, once', async () => {
-    runMs = 1_500;
+    runMs = HELD;
     const handle = await begin('both', { budget: { trials: 40 }, concurrency: 4 });
     await eventually(async () => (await engine.status('both')).inFlight.length === 4);
     await handle.signal('stop', 'first');
@@ -90,12 +93,13 @@ describe('a campaign that is steered at odd moments', () => {
     await expect(handle.executeUpdate(setBudgetUpdate, { args: [past] })).rejects.toThrow();
     await expect(handle.executeUpdate(setBudgetUpdate, { args: [{ wallSeconds: 0.001 }] })).rejects.toThrow();
     expect((await engine.status('less')).phase).toBe('running');
+    runMs = HELD;
     const { counts } = await handle.query(statusQuery);
     await handle.executeUpdate(setBudgetUpdate, { args: [{ trials: 2 }] });
+    runMs = 20;
     const result = (await handle.result()) as CampaignResult;
     expect(result).toMatchObject({ status: 'completed', counts: { cancelled: 0, failed: 0 } });
     expect(result.counts.total).toBeLessThanOrEqual(counts.total + 4);
-    runMs = 20;
     await replays('less');
   });
 });

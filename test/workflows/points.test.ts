@@ -8,9 +8,10 @@ import { specification } from '../support/specification.ts';
 describe('points that the user enqueues', () => {
   let engine: Engine;
   let worker: RunningWorkers;
+  let runMs = 200;
   beforeAll(async () => {
     engine = await startEngine();
-    worker = await engine.startWorker({ local: createScriptedDriver('local', { runMs: 200 }).driver });
+    worker = await engine.startWorker({ local: createScriptedDriver('local', { runMs: () => runMs }).driver });
   });
   afterAll(async () => {
     worker.shutdown();
@@ -23,11 +24,14 @@ describe('points that the user enqueues', () => {
     const handle = engine.client.workflow.getHandle('again-1');
     await engine.start(specification(change), 'again-1');
     await eventually(async () => (await handle.query(statusQuery)).counts.completed >= 1);
+    // The budget must not be spent before the points are there.
+    runMs = 3_600_000;
     await expect(handle.executeUpdate('enqueue', { args: [[{ x: 0.25 }, { x: 0.75 }]] })).resolves.toMatch(
       /^1 point enqueued; 1 point tried already/,
     );
     // By signal nobody can be answered, so nothing may hang on it.
     await handle.signal('enqueue', [{ x: 0.25 }]);
+    runMs = 200;
     const result = (await handle.result()) as CampaignResult;
     expect(result.counts).toMatchObject({ total: 5, completed: 5 });
     const { rows } = await handle.query(trialsQuery);

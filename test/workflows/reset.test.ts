@@ -16,12 +16,16 @@ describe('a campaign that somebody resets', () => {
   afterEach(() => engine.close());
 
   it.each(['LastWorkflowTask', 'FirstWorkflowTask'])('to its %s adopts the trials that run, and runs none twice', async (point) => {
-    const system = createScriptedDriver('local', { runMs: 400 });
+    let runMs = 400;
+    const system = createScriptedDriver('local', { runMs: () => runMs });
     await engine.startWorker({ local: system.driver });
     await engine.start(specification({ budget: { trials: 16 }, concurrency: 4 }), 'again');
     await eventually(async () => (await engine.status('again')).counts.completed >= 5);
+    // What runs goes on until the reset is done: a campaign that was over by then would have closed its launch.
+    runMs = 3_600_000;
     const words = ['workflow', 'reset', '--workflow-id', 'again', '--type', point, '--reason', 'test', '--address', engine.server.address];
     await promisify(execFile)(inject('temporalBinary'), words);
+    runMs = 400;
     const handle = engine.client.workflow.getHandle('again');
     const { counts } = (await handle.result()) as CampaignResult;
     expect(counts).toMatchObject({ total: 16, completed: 16 });
