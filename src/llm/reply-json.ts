@@ -15,6 +15,8 @@ export interface RawReply {
 
 const LISTS = ['points', 'suggestions', 'configurations', 'configs', 'candidates', 'proposals', 'trials'];
 const PARAMS = ['params', 'parameters', 'hyperparameters', 'config', 'configuration', 'point'];
+/** What some models put around their answer, as if they called a tool or filled in a form. */
+const WRAPPERS = ['arguments', 'parameters', 'input', 'result', 'answer', 'output', 'response', 'content'];
 const REASONS = ['reasoning', 'reason', 'rationale', 'explanation', 'why'];
 
 /** Replies beyond this are cut: no answer of ours is so long. */
@@ -96,7 +98,7 @@ function parsed(part: string, longestMended: number): { readonly value: unknown;
   // jsonrepair makes a text of any prose; only what begins as an object or a list is meant.
   if (!/^[{[]/.test(text) || text.length > longestMended) return undefined;
   try {
-    return { value: JSON.parse(jsonrepair(withoutHashComments(text))), wasMended: true };
+    return { value: JSON.parse(jsonrepair(withoutHashComments(withoutControls(text)))), wasMended: true };
   } catch {
     return undefined;
   }
@@ -109,17 +111,38 @@ function withoutHashComments(text: string): string {
   );
 }
 
+/** Characters that no JSON may have as they are: colours of a terminal, zeros. Tabs and line breaks are jsonrepair's. */
+function withoutControls(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
+  return text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, ' ');
+}
+
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function pointsOf(value: unknown, names: readonly string[]): RawPoint[] {
-  if (Array.isArray(value)) return value.flatMap((entry) => pointOf(entry, names) ?? []);
+/** Lists within lists, wrappers and texts that are JSON themselves are looked into so deep. */
+const DEEPEST = 4;
+
+function pointsOf(value: unknown, names: readonly string[], depth = 0): RawPoint[] {
+  if (depth > DEEPEST) return [];
+  const within = (inner: unknown) => pointsOf(inner, names, depth + 1);
+  if (typeof value === 'string') return depth === 0 || !/^\s*[{[]/.test(value) ? [] : within(parsed(value, 0)?.value);
+  if (Array.isArray(value)) return value.flatMap((entry) => (isRecord(entry) || Array.isArray(entry) ? within(entry) : []));
   if (!isRecord(value)) return [];
-  const list = LISTS.map((key) => value[key]).find(Array.isArray);
-  if (list !== undefined) return pointsOf(list, names);
+  const list = LISTS.map((key) => value[key]).find((inner) => Array.isArray(inner) || isRecord(inner));
+  if (list !== undefined) {
+    const found = within(list);
+    // Not a list but numbered: `{"points": {"1": {…}, "2": {…}}}`.
+    return found.length > 0 || !isRecord(list) ? found : Object.values(list).flatMap((entry) => (isRecord(entry) ? within(entry) : []));
+  }
   const single = pointOf(value, names);
-  return single === undefined ? [] : [single];
+  if (single !== undefined) return [single];
+  for (const key of WRAPPERS) {
+    const found = within(value[key]);
+    if (found.length > 0) return found;
+  }
+  return [];
 }
 
 /** `{params: {…}, reasoning}` or flat `{lr: …, reasoning}`. */

@@ -58,11 +58,25 @@ function numeric(dimension: Dimension, parameter: Extract<Parameter, { min: numb
     : value;
 }
 
+/** How else a model says true and false. */
+const TRUTHS: Readonly<Record<string, boolean>> = {
+  1: true,
+  yes: true,
+  on: true,
+  enabled: true,
+  0: false,
+  no: false,
+  off: false,
+  disabled: false,
+};
+
 function listed(parameter: Extract<Parameter, { values: readonly ParameterValue[] }>, given: unknown): ParameterValue {
   const { values } = parameter;
   const same =
     values.find((value) => value === given) ?? values.find((value) => given !== null && plain(String(value)) === plain(String(given)));
   if (same !== undefined) return same;
+  const truth = values.some((value) => typeof value === 'boolean') ? TRUTHS[plain(String(given))] : undefined;
+  if (truth !== undefined && values.includes(truth)) return truth;
   const x = numberOf(given);
   if (!Number.isNaN(x)) {
     const equal = values.find((value) => typeof value !== 'boolean' && numberOf(value) === x);
@@ -72,7 +86,9 @@ function listed(parameter: Extract<Parameter, { values: readonly ParameterValue[
   return fallback(parameter);
 }
 
-function nearest(values: readonly number[], x: number): number {
+function nearest(values: readonly number[], given: number): number {
+  // Beyond the largest, where differences are all the same to a double.
+  const x = Math.min(Math.max(given, Math.min(...values)), Math.max(...values));
   return values.reduce((best, value) => (Math.abs(value - x) < Math.abs(best - x) ? value : best));
 }
 
@@ -84,7 +100,9 @@ function fallback(parameter: Exclude<Parameter, { type: 'constant' }>, dimension
 }
 
 function shown(given: unknown): string {
-  return given === undefined ? 'missing' : oneLine(JSON.stringify(given) ?? String(given), 30);
+  if (given === undefined) return 'missing';
+  // JSON has no word for Infinity, which 1e400 is read as.
+  return oneLine(typeof given === 'number' ? String(given) : (JSON.stringify(given) ?? String(given)), 30);
 }
 
 /** Longest reasoning and repairs kept with a trial; the table keeps 200 characters in all, the cost comes behind them. */

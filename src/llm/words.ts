@@ -20,7 +20,8 @@ export function oneLine(text: string, longest = LONGEST_TEXT): string {
     .replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ')
     .replace(/\s+/g, ' ')
     .trim();
-  return flat.length > longest ? `${flat.slice(0, longest - 1)}…` : flat;
+  // Halves of a pair of surrogates, which a cut leaves too, are no text to those who read it as UTF-8.
+  return (flat.length > longest ? `${flat.slice(0, longest - 1)}…` : flat).replace(/\p{Surrogate}/gu, '�');
 }
 
 function shortValue(value: ParameterValue): ParameterValue {

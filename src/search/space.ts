@@ -138,7 +138,13 @@ export function satisfies(compiled: CompiledSpace, point: Point): boolean {
  */
 export function* enumerate(compiled: CompiledSpace, levelsOf?: (dimension: Dimension) => readonly number[]): Generator<Point> {
   const codes = new Float64Array(compiled.dimensions.length).fill(Number.NaN);
-  const lists = compiled.dimensions.map((d) => levelsOf?.(d) ?? allLevels(d));
+  const lists: (readonly number[] | undefined)[] = [];
+  // Asked for when needed: a continuous parameter may depend on a value of weight 0, and so be in no point at all.
+  const levelsAt = (i: number): readonly number[] => {
+    const dimension = compiled.dimensions[i] as Dimension;
+    lists[i] ??= levelsOf?.(dimension) ?? allLevels(dimension);
+    return lists[i] as readonly number[];
+  };
   function* from(i: number): Generator<Point> {
     if (i === codes.length) {
       const point = pointOf(compiled, codes);
@@ -146,7 +152,7 @@ export function* enumerate(compiled: CompiledSpace, levelsOf?: (dimension: Dimen
       return;
     }
     if (isActive(compiled, codes, i)) {
-      for (const code of lists[i] ?? []) {
+      for (const code of levelsAt(i)) {
         codes[i] = code;
         yield* from(i + 1);
       }

@@ -255,4 +255,6 @@ describe('noise (row L6)', () => {
 it('one line is one line, without control characters', () => {
   expect(oneLine('a\nb\r\n\tc\u2028d\u0000e')).toBe('a b c d e');
   expect(oneLine('x'.repeat(500), 10)).toBe('xxxxxxxxx…');
+  expect(oneLine('half \ud83d of 🚀')).toBe('half � of 🚀');
+  expect(oneLine('🚀🚀🚀', 4)).toBe('🚀�…');
 });

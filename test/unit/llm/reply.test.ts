@@ -36,6 +36,16 @@ describe('a reply', () => {
     ['two objects, one a line', `${GOOD}\n${GOOD}`, 2],
     ['other spellings of the names', `{"Learning": 1, "LR": 0.01, "Batch-Size": 64}`, 1],
     ['a deep wrapper', `{"points": [{"hyperparameters": ${GOOD}, "rationale": "r"}]}`, 1],
+    ['lists within a list', `{"points": [[${GOOD}], [${GOOD}]]}`, 2],
+    ['one point where a list should be', `{"points": {"params": ${GOOD}, "reasoning": "r"}}`, 1],
+    ['points by number', `{"points": {"1": ${GOOD}, "2": ${GOOD}}}`, 2],
+    ['under a wrapper', `{"result": {"points": [${GOOD}]}}`, 1],
+    ['as the call of a tool that is none', `<tool_call>{"name": "propose", "arguments": {"points": [${GOOD}]}}</tool_call>`, 1],
+    ['as the text of such a call', JSON.stringify({ name: 'propose', arguments: JSON.stringify({ points: [{ lr: 0.01 }] }) }), 1],
+    ['with colours of a terminal in the reasoning', `{"points": [{"params": ${GOOD}, "reasoning": "\u001b[31mred\u0000"}]}`, 1],
+    ['after a byte order mark', `\ufeff${GOOD}`, 1],
+    ['in a fence within a fence', `\`\`\`\`md\n\`\`\`json\n${GOOD}\n\`\`\`\n\`\`\`\``, 1],
+    ['wrapped too deep', `${'{"result": '.repeat(9)}${GOOD}${'}'.repeat(9)}`, undefined],
     ['empty', '', undefined],
     ['prose only', 'I cannot do that.', undefined],
     ['JSON of something else', '{"temperature": 20}', undefined],
@@ -102,6 +112,8 @@ describe('a proposed point (row L14)', () => {
       { ...whole, model: 'resnet18' },
       ['model "transformer" → resnet18'],
     ],
+    ['an ordinal beyond all numbers', { batch_size: 1e300 }, { ...whole, batch_size: 256, layers: 2 }, ['batch_size 1e+300 → 256']],
+    ['infinite', { lr: Number.POSITIVE_INFINITY }, { ...whole, lr: 0.1 }, ['lr Infinity → 0.1']],
     ['a list', { layers: [1, 2] }, { ...whole, layers: 5 }, ['layers [1,2] → 5']],
     ['a conditional parameter whose condition fails: left out', { hidden: 128 }, whole, []],
     ['a conditional parameter whose condition holds', { model: 'custom', hidden: 128 }, { ...whole, model: 'custom', hidden: 128 }, []],
@@ -117,5 +129,20 @@ describe('a proposed point (row L14)', () => {
 
   it('that breaks a constraint is refused with the constraint', () => {
     expect(read({ layers: 8, batch_size: 256 })).toBe('breaks the constraint layers * batch_size <= 1024');
+  });
+
+  it('says yes and no in its own words', () => {
+    const flags = compileSpace({ parameters: [{ name: 'nesterov', type: 'categorical', values: [true, false] }] });
+    const said = [0, '0', 'no', 'off', 'False', 1, 'yes', 'ON'].map((nesterov) => readPoint(flags, { params: { nesterov } }));
+    expect(said.map((reading) => reading.kind === 'point' && reading.params.nesterov)).toEqual([
+      false,
+      false,
+      false,
+      false,
+      false,
+      true,
+      true,
+      true,
+    ]);
   });
 });

@@ -67,6 +67,17 @@ describe('a search space as numbers', () => {
     expect(compileSpace({ parameters: [{ name: 'x', type: 'float', min: 2, max: 2 }] }).cardinality).toBe(1);
   });
 
+  test('a continuous parameter that exists in no point leaves a finite space finite', () => {
+    const compiled = compileSpace({
+      parameters: [
+        { name: 'mode', type: 'categorical', values: ['old', 'a', 'b'], weights: [0, 1, 1] },
+        { name: 'rate', type: 'float', min: 0, max: 1, when: { mode: ['old'] } },
+      ],
+    });
+    expect(compiled.cardinality).toBe(2);
+    expect([...enumerate(compiled)]).toEqual([{ mode: 'a' }, { mode: 'b' }]);
+  });
+
   test('the key of a point ignores the order of its keys and tells 1, "1" and true apart', () => {
     const compiled = compileSpace({
       parameters: [
