@@ -1,8 +1,8 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import type { Promotion, PruneVerdict } from '../src/search/pruning/question.ts';
+import type { SamplerState } from '../src/search/sampler.ts';
 import { withHeartbeat } from './heartbeat.ts';
 import { type SearchThread, SearchThreadLost } from './search-thread.ts';
-import type { SuggestState } from './suggest.ts';
 import type { TableCache } from './table-cache.ts';
 
 export interface RungQuestion {
@@ -11,8 +11,8 @@ export interface RungQuestion {
   readonly tableVersion: number;
   /** Trial number → highest rung at which it was let through. */
   readonly decided: Readonly<Record<number, number>>;
-  /** What the campaign carries for its proposers: a pruner that shares the sampler's model begins with it. */
-  readonly state?: SuggestState;
+  /** What the campaign carries for its sampler: a pruner that shares its model begins with that. */
+  readonly samplerState?: SamplerState;
 }
 
 export interface RungAnswer {
@@ -35,7 +35,7 @@ export function createJudgeRungs(tables: TableCache, thread: SearchThread) {
         seed: spec.seed,
         ...(spec.sampler.initialPoints === undefined ? {} : { initialPoints: spec.sampler.initialPoints }),
         ...(spec.budget.trials === undefined ? {} : { budgetTrials: spec.budget.trials }),
-        ...(question.state?.sampler === undefined ? {} : { samplerState: question.state.sampler }),
+        ...(question.samplerState === undefined ? {} : { samplerState: question.samplerState }),
       };
       try {
         return await thread.judge({ kind: 'judge', request }, question.chain, rows);

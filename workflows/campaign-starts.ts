@@ -9,6 +9,7 @@ import { ATTRIBUTES } from '../src/domain/search-attributes.ts';
 import { addRow, changeRow } from '../src/domain/table.ts';
 import type { Suggestion, TrialRow } from '../src/domain/trial.ts';
 import { firstPause, pauseAfter } from '../src/search/rungs.ts';
+import type { SamplerState } from '../src/search/sampler.ts';
 import { trialSummary } from '../src/view/parameters.ts';
 import { adoptTrial, pruneTrial } from './campaign-calls.ts';
 import type { Desk } from './campaign-desk.ts';
@@ -44,7 +45,14 @@ export async function startTrials(state: CampaignState, spec: CampaignSpec, desk
 /** Early stopping: the pruner judges rungs that were reached, once each; paused trials that are among the best by now go on from their checkpoint. */
 export async function judgeRunning(state: CampaignState, spec: CampaignSpec, desk: Desk): Promise<void> {
   const { campaign, decided, table } = state;
-  const question = { campaign, chain: workflowInfo().firstExecutionRunId, tableVersion: table.version, decided };
+  const question = {
+    campaign,
+    chain: workflowInfo().firstExecutionRunId,
+    tableVersion: table.version,
+    decided,
+    // A pruner that shares the sampler's model goes on from its fit.
+    ...(state.samplerState?.sampler === undefined ? {} : { samplerState: state.samplerState.sampler as SamplerState }),
+  };
   const answer = await judgeRungs.executeWithOptions({ summary: 'judge rungs' }, [question]);
   for (const { number, rung, action, sentence } of answer.verdicts) {
     state.decided[number] = rung;
