@@ -436,7 +436,18 @@ def look(request: Json) -> Json:
                 continue
             busy = [slot for slot in beat.get("busy") or [] if "{}.{}".format(slot.get("trial"), slot.get("attempt")) == name]
             found[name + " " + folder] = {"state": beat.get("state"), "beat": beat.get("beat"), "host": beat.get("host"), "busy": busy[:1]}
-    return {"host": HOST, "found": found}
+    return {"host": HOST, "engine": engine(), "found": found}
+
+
+def engine() -> Optional[str]:
+    """Which engine gave this worker its task, by the port that its pool was started with: an endpoint's process that is started again has another one."""
+    try:
+        with open("/proc/{}/cmdline".format(os.getppid()), "rb") as stream:
+            words = stream.read().decode("utf-8", "replace").split("\0")
+    except OSError:  # not Linux, or the pool is gone
+        return None
+    ports = [word for word in words if word.startswith("--port=")]
+    return ports[0] if ports and any("process_worker_pool" in word for word in words) else None
 
 
 def stop(request: Json) -> Json:

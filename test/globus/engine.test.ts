@@ -7,6 +7,7 @@ import type { EndpointIo } from '../../src/cli/endpoint-io.ts';
 import { packageRoot } from '../../src/package-root.ts';
 import { localProgram } from '../../src/systems/globus/endpoint-command.ts';
 import { localMachine } from '../../src/systems/globus/endpoint-machine.ts';
+import { remoteFunction } from '../../src/systems/globus/remote-function.ts';
 import { deserializeResult, packFunction, packPayload, packTask, RESULT_SERIALIZERS } from '../../src/systems/globus/serialize.ts';
 import { GLOBUS_PYTHON, HAS_GLOBUS_PYTHON } from '../support/globus-sdk-child.ts';
 
@@ -47,13 +48,18 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)("the endpoint's own engine, made from our fi
     const meeting = join(folder, 'meeting');
     mkdirSync(meeting);
     const buffers = TILES.map((_, index) => packTask(packFunction('echo', ECHO), packPayload([meeting, index])));
+    // Our own look says which engine gave it to the worker.
+    const { name, source } = remoteFunction();
+    buffers.push(packTask(packFunction(name, source), packPayload([{ op: 'look', attempts: [] }])));
     const script = readFileSync(join(packageRoot(), 'test/support/globus-engine.py'), 'utf8');
     const answer = await localProgram(io.env)([GLOBUS_PYTHON, '-c', script], {
       input: JSON.stringify({ config, buffers, serializers: RESULT_SERIALIZERS, run_dir: join(folder, 'run') }),
       timeoutSeconds: 500,
     });
     expect(answer.code, answer.stderr.slice(-3_000)).toBe(0);
-    const echoes = (JSON.parse(answer.stdout) as string[]).map((text) => deserializeResult(text) as [number, number, string]);
+    const results = (JSON.parse(answer.stdout) as string[]).map(deserializeResult);
+    expect(results.pop()).toMatchObject({ engine: expect.stringMatching(/^--port=\d+$/), found: {} });
+    const echoes = results as [number, number, string][];
     expect(echoes.map(([index]) => index)).toEqual(TILES.map((_, index) => index));
     expect(echoes.map(([, , mask]) => mask).sort()).toEqual(TILES);
     expect(new Set(echoes.map(([, pid]) => pid)).size).toBe(12);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { LookResult, SystemOrder } from '../../src/systems/driver.ts';
 import { lookUntil, offer, RIG_TIMES, type Rig, startRig } from '../support/globus-rig.ts';
-import { HAS_GLOBUS_PYTHON } from '../support/globus-sdk-child.ts';
+import { GlobusSdkChild, HAS_GLOBUS_PYTHON } from '../support/globus-sdk-child.ts';
 import type { Exchange, Fault } from '../support/globus-service.ts';
 
 const SECOND = '0e0e0e0e-1111-4222-8333-444444444444';
@@ -15,6 +15,12 @@ const NOT_PERMITTED: Fault = {
 };
 const isTrialFor = (endpoint: string, { path, body }: Exchange): boolean =>
   path.includes(`${endpoint}/submit`) && /op[\\": ]+trial\\/.test(JSON.stringify(body));
+
+/** The console is for owners, and nothing else tells of a restart. */
+const withoutConsole = ({ path }: Exchange): Fault | undefined => {
+  if (path.endsWith('/console')) return { kind: 'status', status: 403 };
+  return path.endsWith('/status') ? { kind: 'status', status: 200, body: '{"status": "online"}' } : undefined;
+};
 
 const offers = (campaign: string, count: number, params: Parameters<typeof offer>[2] = { x: 0.5 }): SystemOrder[] =>
   Array.from({ length: count }, (_, index) => ({ kind: 'offer', campaign, offer: offer(campaign, index + 1, params) }));
@@ -264,14 +270,45 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('an endpoint that cannot be reached', () => 
     await driver.closeLaunch('changed');
   });
 
+  it('whose process died unseen with a trial that waited there has it again: the engine that answers is another one', async () => {
+    const driver = rig.restart({ stateDirectory: join(rig.folder, 'state-waited') });
+    rig.endpoint.workers = 1;
+    rig.service.fault = withoutConsole;
+    const second = new GlobusSdkChild(54_001);
+    try {
+      await second.ready;
+      await driver.prepareLaunch(rig.plan('waited'), () => undefined);
+      await driver.send(offers('waited', 1, { x: 0.5, seconds: 6 }));
+      await driver.send(offers('waited', 3, { x: 0.5, seconds: 3 }).slice(1));
+      // A small task overtook those that wait, and saw that they wait.
+      const facts = () => readFileSync(join(rig.folder, 'state-waited', 'campaigns', 'waited.json'), 'utf8');
+      const first = await lookUntil(
+        () => driver,
+        () => facts().includes('"engine"'),
+      );
+      rig.endpoint.loseQueued();
+      rig.endpoint.killProcess();
+      rig.endpoint.useEngine(second);
+      const rest = await lookUntil(
+        () => driver,
+        (records) => first.length + records.length >= 3,
+        { seconds: 90 },
+      );
+      expect([...first, ...rest].map(({ trial, status }) => [trial, status]).sort()).toEqual(
+        [1, 2, 3].map((number) => [`trial-000${number}`, 'completed']),
+      );
+    } finally {
+      rig.service.fault = () => undefined;
+      rig.endpoint.workers = 4;
+    }
+    await driver.closeLaunch('waited');
+    await second.end();
+  });
+
   it('whose process died unseen with our small tasks in hand is asked again: its trial ends', async () => {
     const { driver } = rig;
     rig.endpoint.workers = 1;
-    // The console is for owners, and nothing else tells of a restart.
-    rig.service.fault = ({ path }) => {
-      if (path.endsWith('/console')) return { kind: 'status', status: 403 };
-      return path.endsWith('/status') ? { kind: 'status', status: 200, body: '{"status": "online"}' } : undefined;
-    };
+    rig.service.fault = withoutConsole;
     try {
       await driver.prepareLaunch(rig.plan('unseen'), () => undefined);
       await driver.send(offers('unseen', 1, { x: 0.5, seconds: 12 }));

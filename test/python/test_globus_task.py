@@ -50,6 +50,16 @@ def test_it_needs_nothing_but_the_standard_library(tmp_path: Path) -> None:
     assert (shell["code"], shell["stdout"]) == (0, "YSBi")
 
 
+def test_a_look_says_which_engine_ran_it_where_that_can_be_told() -> None:
+    look = {"op": "look", "attempts": []}
+    assert call(look)[0]["engine"] is None
+    # The pool that starts the workers has its engine's port among its words.
+    parent = "import subprocess, sys; subprocess.run([sys.executable, '-I', '-S', '-c', sys.argv[1], sys.argv[2]], check=True)"
+    words = [sys.executable, "-c", parent, CALL, json.dumps([look]), "parsl.executors.high_throughput.process_worker_pool", "--port=54321"]
+    done = subprocess.run(words, input=SOURCE.read_text(), capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)[0]["engine"] == "--port=54321"
+
+
 def test_it_is_written_in_python_3_6() -> None:
     ast.parse(SOURCE.read_text(), feature_version=(3, 6))
 

@@ -39,7 +39,7 @@ export class StandInEndpoint {
   losing = 0;
   /** Runs of the worker code, by task. */
   executed = 0;
-  readonly #child: GlobusSdkChild;
+  #child: GlobusSdkChild;
   readonly #runDirectory: string;
   readonly #env: Readonly<Record<string, string>>;
   readonly #queue: { task: StandInTask; buffer: string }[] = [];
@@ -94,6 +94,11 @@ export class StandInEndpoint {
     }
     this.processId = randomUUID();
     this.startedAt = Date.now() / 1000;
+  }
+
+  /** The process that is started after one died has an engine of its own. */
+  useEngine(child: GlobusSdkChild): void {
+    this.#child = child;
   }
 
   /** What waits in the user-endpoint process is gone with it, and stays pending for ever. */

@@ -29,8 +29,10 @@ export class GlobusSdkChild {
   #errors = '';
   readonly ready: Promise<void>;
 
-  constructor() {
-    this.#child = spawn(GLOBUS_PYTHON, [join(packageRoot(), 'test', 'support', 'globus-sdk-child.py')], {
+  /** `port`: the tasks see a worker pool of the engine with this port as their parent. */
+  constructor(port = 54_000) {
+    const script = join(packageRoot(), 'test', 'support', 'globus-sdk-child.py');
+    this.#child = spawn(GLOBUS_PYTHON, [script, 'process_worker_pool.py', `--port=${port}`], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, PYTHONPATH: '' },
     });

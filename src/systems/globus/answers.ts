@@ -74,7 +74,11 @@ export const seen = z.union([
 export type Seen = z.infer<typeof seen>;
 
 /** Keys are `<attempt> <launch folder>`, values `seen`, each read alone: one bad record must not hide the others (R21). */
-export const lookAnswer = z.looseObject({ found: z.record(z.string(), z.unknown()) });
+export const lookAnswer = z.looseObject({
+  found: z.record(z.string(), z.unknown()),
+  /** Which engine of the endpoint ran it; null where it cannot be told. */
+  engine: z.string().nullish(),
+});
 
 export const stopAnswer = z.looseObject({ ended: z.array(z.string()) });
 export const fetchAnswer = z.looseObject({ pieces: z.array(z.string().nullable()) });

@@ -18,6 +18,8 @@ const attemptFacts = z.object({
   tasks: z.array(z.string()),
   /** The task that last carried it alone, for people: the service calls it so. */
   task: z.string().optional(),
+  /** The engine that a later small task ran on, so that this one's task had been handed to the endpoint by then. */
+  engine: z.string().optional(),
   /** Submissions after a failure of the machine (max_retries counts them). */
   resubmits: z.int().default(0),
   /** Submissions that only ask what became of a training that was started. */

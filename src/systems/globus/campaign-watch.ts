@@ -15,7 +15,13 @@ export interface CampaignWatch {
   readonly sights: Map<string, AttemptSight>;
   readonly health: EndpointHealth;
   /** A task that asks the endpoint's file system, and what it was asked for. */
-  scout?: { readonly id: string; readonly names: readonly string[]; readonly withRestart: boolean };
+  scout?: {
+    readonly id: string;
+    readonly names: readonly string[];
+    readonly withRestart: boolean;
+    /** Tasks that had been submitted before it, by attempt. */
+    readonly before: ReadonlyMap<string, string>;
+  };
   scoutedAt: number;
   /** No worker was free to read files lately: until then (performance.now()) nobody waits for one again. */
   filesWaitUntil?: number;

@@ -25,7 +25,7 @@ export async function sendScout({ facts, watch, target, times, signal }: Campaig
   if (!hasReason || names.length === 0) return;
   const [id] = await submitControl(target, [{ op: 'look', attempts: [[facts.directory, names]] }], signal);
   if (id === undefined) return;
-  watch.scout = { id, names, withRestart: watch.health.hasRestarted };
+  watch.scout = { id, names, withRestart: watch.health.hasRestarted, before: new Map(names.map((name) => [name, tasksOf(facts, name)])) };
   watch.scoutedAt = performance.now();
   watch.health.hasRestarted = false;
 }
@@ -50,11 +50,30 @@ export async function takeInScout(look: CampaignLook, tasks: ReadonlyMap<string,
     if (seen === undefined) continue;
     const read = seenSchema.safeParse(seen);
     if (!read.success) takeInDamage(facts, name);
-    else if (takeInSight(look, name, read.data, scout.withRestart)) again.push(name);
+    else if (takeInSight(look, name, read.data, scout.withRestart || isOfAnotherEngine(facts, name, parsed.data.engine))) again.push(name);
+    else if (parsed.data.engine != null && scout.before.get(name) === tasksOf(facts, name)) noteEngine(facts, name, parsed.data.engine);
   }
   if (again.length === 0) return;
   await look.context.save();
   await submitOrWait(look.context, watch, again);
+}
+
+function tasksOf(facts: CampaignFacts, name: string): string {
+  return facts.attempts[name]?.tasks.join(' ') ?? '';
+}
+
+/**
+ * Its task had been handed to the endpoint when another engine ran there, and that one's queue is gone with it (globus.md section 1.4). A process that only
+ * went idle held no task.
+ */
+function isOfAnotherEngine(facts: CampaignFacts, name: string, engine: string | null | undefined): boolean {
+  const before = facts.attempts[name]?.engine;
+  return engine != null && before !== undefined && before !== engine;
+}
+
+function noteEngine(facts: CampaignFacts, name: string, engine: string): void {
+  const attempt = facts.attempts[name];
+  if (attempt !== undefined && attempt.tasks.length > 0 && attempt.ended === undefined) attempt.engine = engine;
 }
 
 /** A done record that cannot be read is an end all the same: it stays on the endpoint for people to look at. */

@@ -155,6 +155,7 @@ function carry(facts: CampaignFacts, name: string, tasks: readonly string[]): vo
   const attempt = facts.attempts[name];
   if (!attempt) return;
   attempt.tasks = [...tasks];
+  delete attempt.engine;
   if (tasks.length > 0) delete attempt.refused;
   if (tasks.length === 1 && tasks[0] !== undefined) attempt.task = tasks[0];
 }
