@@ -5,6 +5,7 @@ answers are JSON. Every operation can be repeated: what a first call did, a seco
 """
 
 import base64
+import errno
 import hashlib
 import io
 import json
@@ -27,6 +28,7 @@ except ImportError:  # Python 3.7 and older
 Json = Dict[str, Any]
 HOST = socket.gethostname()
 RUNNING_ELSEWHERE = 75
+SYNC_SECONDS = 60
 
 
 def holdfast_task(request: Json) -> Json:
@@ -56,6 +58,28 @@ def write_whole(path: str, data: bytes) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     os.rename(temporary, path)
+
+
+def sync(path: str) -> None:
+    """Makes a file, or the names in a folder, survive a power cut. Some file systems refuse fsync of a folder; they have no better to offer."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(fd)
+
+
+def sync_tree(folder: str) -> None:
+    """All below a folder, before its name says that it is whole. Thousands of files on a slow file system are not waited for: the kernel writes by itself."""
+    end = time.monotonic() + SYNC_SECONDS
+    for here, _, files in os.walk(folder):
+        for path in [here, *(os.path.join(here, name) for name in files)]:
+            if time.monotonic() > end:
+                return
+            sync(path)
 
 
 def read_json(path: str) -> Optional[Json]:
@@ -300,12 +324,14 @@ def stage(request: Json) -> Json:
             if not (member.isfile() or member.isdir()):
                 raise ValueError("{!r} is neither a file nor a folder".format(member.name))
         archive.extractall(temporary)
+    sync_tree(temporary)
     try:
         os.rename(temporary, target)
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
         if not os.path.isdir(target):
             raise
+    sync(os.path.dirname(target))
     shutil.rmtree(pieces, ignore_errors=True)
     return {"state": "staged", "path": target}
 

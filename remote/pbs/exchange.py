@@ -10,6 +10,7 @@ is told in docs/spool.md.
 """
 
 import base64
+import errno
 import fcntl
 import hashlib
 import json
@@ -41,6 +42,7 @@ RECORDS_AT_ONCE = 200
 HOLDERS_AT_MOST = 20
 PILOTS_AT_MOST = 1000
 FAILURES_OF_A_BAD_NODE = 2
+SYNC_SECONDS = 60
 
 
 def file_name(name: str) -> str:
@@ -76,6 +78,28 @@ def write_whole(path: str, text: str) -> None:
         # On a full disk, what is tried again and again must not leave a file each time.
         remove(temporary)
         raise
+
+
+def sync(path: str) -> None:
+    """Makes a file, or the names in a folder, survive a power cut. Some file systems refuse fsync of a folder; they have no better to offer."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(fd)
+
+
+def sync_tree(folder: str) -> None:
+    """All below a folder, before its name says that it is whole. Thousands of files on a slow file system are not waited for: the kernel writes by itself."""
+    end = time.monotonic() + SYNC_SECONDS
+    for here, _, files in os.walk(folder):
+        for path in [here, *(os.path.join(here, name) for name in files)]:
+            if time.monotonic() > end:
+                return
+            sync(path)
 
 
 def remove(path: str) -> None:
@@ -896,12 +920,14 @@ def unpack(packed: str, target: str, sha256: str) -> Optional[str]:
             if member.name.startswith("/") or ".." in member.name.split("/") or not (member.isfile() or member.isdir()):
                 return "it holds {}, which is no plain file below it".format(member.name)
         archive.extractall(temporary)
+    sync_tree(temporary)
     try:
         os.rename(temporary, target)
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
         if not os.path.isdir(target):
             return "it cannot be renamed into place"
+    sync(os.path.dirname(target))
     return None
 
 

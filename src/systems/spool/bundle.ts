@@ -3,7 +3,7 @@ import { chmod, copyFile, readdir, readFile, realpath, rename, rm, stat } from '
 import path from 'node:path';
 import { makeFolder } from '../../make-folder.ts';
 import { DriverError } from '../driver.ts';
-import { errorCode, isMissing, isThere, syncFolder } from './durable-write.ts';
+import { errorCode, isMissing, isThere, syncFile, syncFolder } from './durable-write.ts';
 
 const SKIPPED_FOLDERS = new Set([
   '__pycache__',
@@ -84,7 +84,7 @@ async function digest(folder: string, files: readonly BundleFile[]): Promise<str
   return hash.digest('hex');
 }
 
-/** Copies a bundle to `<launch>/bundle/<sha256>`: under a temporary name, verified, renamed. What is there already is right by its name. */
+/** Copies a bundle to `<launch>/bundle/<sha256>`: under a temporary name, verified, fsynced, renamed. What is there already is right by its name. */
 export async function placeBundle(bundle: Bundle, launchDirectory: string): Promise<string> {
   const target = path.join(launchDirectory, 'bundle', bundle.sha256);
   if (await isThere(target)) return target;
@@ -103,6 +103,7 @@ export async function placeBundle(bundle: Bundle, launchDirectory: string): Prom
         `Training code ${bundle.folder} changed while it was copied. It is copied again.`,
       );
     }
+    await syncBundle(temporary, bundle.files);
     await rename(temporary, target);
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
@@ -112,6 +113,19 @@ export async function placeBundle(bundle: Bundle, launchDirectory: string): Prom
   }
   await syncFolder(path.dirname(target));
   return target;
+}
+
+/** Files and folders of a copy, so that a power cut leaves none of them empty under a name that says that they are right. */
+async function syncBundle(copy: string, files: readonly BundleFile[]): Promise<void> {
+  for (const file of files) await syncFile(path.join(copy, file.path));
+  const folders = new Set(files.flatMap((file) => foldersAbove(file.path)));
+  for (const folder of folders) await syncFolder(path.join(copy, folder));
+}
+
+/** `a/b/c.py`: `a/b`, `a` and the bundle itself. */
+function foldersAbove(file: string): string[] {
+  const parts = file.split('/').slice(0, -1);
+  return ['', ...parts.map((_, at) => parts.slice(0, at + 1).join('/'))];
 }
 
 function refused(code: string, message: string): DriverError {

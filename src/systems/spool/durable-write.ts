@@ -43,6 +43,16 @@ export async function renameIfThere(source: string, target: string): Promise<boo
   return true;
 }
 
+/** Makes the content of a file durable. */
+export async function syncFile(file: string): Promise<void> {
+  const handle = await open(file, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
 /** Makes new names in a folder durable. Some file systems refuse fsync of a folder (EINVAL); they have no better to offer. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');

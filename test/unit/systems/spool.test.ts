@@ -1,6 +1,18 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { DoneRecord, LaunchRecord } from '../../../src/domain/spool.ts';
 import { placeBundle, readBundle } from '../../../src/systems/spool/bundle.ts';
 import { acknowledge, readEnded } from '../../../src/systems/spool/ends.ts';
@@ -257,6 +269,29 @@ describe('bundles', () => {
     expect(first).toBe(second);
     expect(readdirSync(path.join(launch, 'bundle'))).toEqual([bundle.sha256]);
     expect(readFileSync(path.join(first, 'lib', 'net.py'), 'utf8')).toBe('x = 1');
+  });
+
+  test('a power cut leaves no empty file under a name that says that it is right: all is on disk before it has that name', async () => {
+    put('train.py', 'print(1)');
+    put('lib/deep/net.py', 'x = 1');
+    const bundle = await readBundle(code());
+    const target = path.join(launch, 'bundle', bundle.sha256);
+    const synced = new Set<number>();
+    const handle = await open(code(), 'r');
+    const prototype = Object.getPrototypeOf(handle) as FileHandle;
+    await handle.close();
+    const { sync } = prototype;
+    const spy = vi.spyOn(prototype, 'sync').mockImplementation(async function (this: FileHandle) {
+      if (!existsSync(target)) synced.add(fstatSync(this.fd).ino);
+      return sync.call(this);
+    });
+    try {
+      await placeBundle(bundle, launch);
+    } finally {
+      spy.mockRestore();
+    }
+    const placed = ['', 'train.py', 'lib', 'lib/deep', 'lib/deep/net.py'];
+    expect(placed.filter((name) => !synced.has(statSync(path.join(target, name)).ino))).toEqual([]);
   });
 
   test('code that changes while it is copied is not placed', async () => {
