@@ -88,6 +88,7 @@ export function createSuggest(deps: ActivityDeps, tables: TableCache, thread: Se
         seed: spec.seed,
         allowDuplicates: spec.allowDuplicates,
         ...(spec.description === undefined ? {} : { description: spec.description }),
+        ...(spec.metricConstraints === undefined ? {} : { metricConstraints: spec.metricConstraints }),
         ...(question.state?.llm === undefined ? {} : { state: question.state.llm }),
       },
       { env: deps.env, signal },

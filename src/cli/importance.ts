@@ -1,6 +1,6 @@
 import { measuredShares } from '../report/importance.ts';
 import { LEAST_TRIALS } from '../search/importance.ts';
-import { endedWithValue, violationOf } from '../search/losses.ts';
+import { endedWithValue, feasibleOrAll, violationOf } from '../search/losses.ts';
 import { quantileImportances } from '../search/ped-anova.ts';
 import { compileSpace } from '../search/space.ts';
 import { columns, percent, plural, short } from '../view/format.ts';
@@ -47,15 +47,16 @@ export async function importance(name: string | undefined, options: ImportanceOp
   const constraints = read.metricConstraints === undefined ? {} : { metricConstraints: read.metricConstraints };
   const shares = quantile === undefined ? await measuredShares(question) : quantileImportances({ ...question, quantile, ...constraints });
   const method = quantile === undefined ? 'fANOVA' : `PED-ANOVA, best ${percent(quantile)}`;
-  const feasible = ended.filter(({ trial }) => violationOf(read.metricConstraints, trial) === 0);
-  const regions = bestRegions(compileSpace(space), feasible.length > 0 ? feasible : ended, objective);
+  const regions = bestRegions(compileSpace(space), feasibleOrAll(read.metricConstraints, ended), objective);
   const parameters = shares.map(({ name: parameter, share }) => ({ name: parameter, share, best: regions.get(parameter) ?? [] }));
   const warnings = [
     ...(isGuessed ? ['The search space was guessed from the points; --space FILE gives the true one.'] : []),
     ...(read.isDirectionKnown
       ? []
       : [`Whether ${metric} is to be large or small is not known: large was taken for best; --direction minimize says otherwise.`]),
-    ...(feasible.length > 0 ? [] : ['No trial keeps all metric_constraints: the best ones are those of all trials.']),
+    ...(ended.some(({ trial }) => violationOf(read.metricConstraints, trial) === 0)
+      ? []
+      : ['No trial keeps all metric_constraints: the best ones are those of all trials.']),
     ...(ended.length < FEW_TRIALS ? [`Only ${plural(ended.length, 'result')}: read with care.`] : []),
   ];
   const table = columns([
@@ -104,7 +105,7 @@ function isListed(space: { readonly parameters: readonly { readonly name: string
   return space.parameters.some((parameter) => parameter.name === name && parameter.type === 'categorical');
 }
 
-type Ended = ReturnType<typeof endedWithValue>;
+type Ended = Readonly<ReturnType<typeof endedWithValue>>;
 
 /** Where the best fifth (two at least) of the trials lies: least and most of numbers and ordinals, the values of categories in order of their frequency. */
 function bestRegions(

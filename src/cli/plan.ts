@@ -158,6 +158,7 @@ function llmPlan(spec: CampaignSpec, llm: NonNullable<CampaignSpec['llm']>, tria
     factor,
     notes: [],
     ...(spec.description === undefined ? {} : { description: spec.description }),
+    ...(spec.metricConstraints === undefined ? {} : { metricConstraints: spec.metricConstraints }),
   });
   return {
     models: targetsOf(llm).map(({ baseUrl, model }) => ({ baseUrl, model })),

@@ -1,15 +1,16 @@
-import type { Objective } from '../domain/campaign.ts';
+import type { MetricConstraint, Objective } from '../domain/campaign.ts';
 import type { Space } from '../domain/space.ts';
 import { isFinal, type TrialRow } from '../domain/trial.ts';
-import { endedWithValue } from '../search/losses.ts';
+import { endedWithValue, feasibleOrAll } from '../search/losses.ts';
 import { statisticsOf } from './statistics.ts';
-import { oneLine, shortNumber, spaceLines, statisticsLines, trialLine } from './words.ts';
+import { constraintWords, oneLine, shortNumber, spaceLines, statisticsLines, trialLine } from './words.ts';
 
 export interface PromptInput {
   /** What the campaign is about, in the user's words. */
   readonly description?: string;
   readonly space: Space;
   readonly objectives: readonly Objective[];
+  readonly metricConstraints?: readonly MetricConstraint[];
   readonly trials: readonly TrialRow[];
   readonly count: number;
   readonly factor: number;
@@ -42,7 +43,7 @@ export function buildPrompt(input: PromptInput): Prompt {
   const head = headLines(input).join('\n');
   const tail = tailLines(input.count).join('\n');
   const room = LONGEST_PROMPT - head.length - tail.length - 2;
-  const statistics = statisticsLines(statisticsOf(input.space, input.objectives, input.trials));
+  const statistics = statisticsLines(statisticsOf(input.space, input.objectives, input.trials, input.metricConstraints));
   let data = dataLines(input, statistics, 0).join('\n');
   for (let halvings = 1; data.length > room && halvings <= MOST_HALVINGS; halvings++)
     data = dataLines(input, statistics, halvings).join('\n');
@@ -50,12 +51,17 @@ export function buildPrompt(input: PromptInput): Prompt {
   return { system: SYSTEM, user: [head, data, tail].join('\n') };
 }
 
-function headLines({ space, objectives, trials, factor, description }: PromptInput): string[] {
+function headLines({ space, objectives, metricConstraints = [], trials, factor, description }: PromptInput): string[] {
   const goal = objectives
     .map(({ metric, direction, target }) => `${direction} ${metric}${target === undefined ? '' : ` (target ${target})`}`)
     .join('; ');
   return [
     `Goal: ${goal}.${description === undefined ? '' : ` ${oneLine(description, 400)}`}`,
+    ...(metricConstraints.length === 0
+      ? []
+      : [
+          `Conditions on results: ${metricConstraints.map(constraintWords).join('; ')}. A trial that breaks one (see "breaks") is no solution, however good its value.`,
+        ]),
     `Trials so far: ${trials.length}. Exploration factor ${shortNumber(factor)}: ${strategyOf(factor)}`,
     '',
     'Search space (a parameter with only_when exists only then; leave it out otherwise; leave out what is "always"):',
@@ -64,11 +70,18 @@ function headLines({ space, objectives, trials, factor, description }: PromptInp
   ];
 }
 
-function dataLines({ objectives, trials, notes }: PromptInput, statistics: readonly string[], halvings: number): string[] {
+function dataLines(
+  { objectives, metricConstraints, trials, notes }: PromptInput,
+  statistics: readonly string[],
+  halvings: number,
+): string[] {
   const most = (rows: number) => Math.max(1, Math.floor(rows / 2 ** halvings));
-  const lines = (rows: readonly TrialRow[]) => (rows.length === 0 ? ['none yet'] : rows.map((trial) => trialLine(trial, objectives)));
+  const lines = (rows: readonly TrialRow[]) =>
+    rows.length === 0 ? ['none yet'] : rows.map((trial) => trialLine(trial, objectives, metricConstraints));
   const ended = endedWithValue(objectives, trials);
-  const best = [...ended].sort((a, b) => (a.losses[0] as number) - (b.losses[0] as number)).slice(0, most(MOST_ROWS.best));
+  const best = [...feasibleOrAll(metricConstraints, ended)]
+    .sort((a, b) => (a.losses[0] as number) - (b.losses[0] as number))
+    .slice(0, most(MOST_ROWS.best));
   const shown = new Set(best.map(({ trial }) => trial.number));
   const recent = ended.filter(({ trial }) => !shown.has(trial.number)).slice(-most(MOST_ROWS.recent));
   return [

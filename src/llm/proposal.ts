@@ -1,4 +1,4 @@
-import type { LlmConfig, Objective } from '../domain/campaign.ts';
+import type { LlmConfig, MetricConstraint, Objective } from '../domain/campaign.ts';
 import type { Space } from '../domain/space.ts';
 import type { Suggestion, TrialRow } from '../domain/trial.ts';
 import type { Environment } from '../systems/globus/environment.ts';
@@ -11,6 +11,7 @@ export interface ProposeRequest {
   readonly description?: string;
   readonly space: Space;
   readonly objectives: readonly Objective[];
+  readonly metricConstraints?: readonly MetricConstraint[];
   /** All trials so far, by number; pending ones too. */
   readonly trials: readonly TrialRow[];
   /** Points that the campaign wants now; the model is asked for its share of them. */

@@ -1,7 +1,7 @@
-import type { Objective } from '../domain/campaign.ts';
+import type { MetricConstraint, Objective } from '../domain/campaign.ts';
 import type { ParameterValue, Point, Space } from '../domain/space.ts';
 import { isFinal, type TrialRow } from '../domain/trial.ts';
-import { endedWithValue } from '../search/losses.ts';
+import { endedWithValue, feasibleOrAll } from '../search/losses.ts';
 import { codesOf, compileSpace } from '../search/space.ts';
 
 /** What the model is told about the trials so far; plain numbers, small. */
@@ -31,13 +31,20 @@ const RECENT = 10;
 const LEAST_RESULTS = 5;
 const CLEAR_CORRELATION = 0.2;
 
-/** Of several objectives the first counts. */
-export function statisticsOf(space: Space, objectives: readonly Objective[], trials: readonly TrialRow[]): Statistics {
+/** Of several objectives the first counts. The best are looked for among the trials that keep the conditions on metrics, where there are any. */
+export function statisticsOf(
+  space: Space,
+  objectives: readonly Objective[],
+  trials: readonly TrialRow[],
+  constraints?: readonly MetricConstraint[],
+): Statistics {
   const ended = endedWithValue(objectives, trials);
   const sign = objectives[0]?.direction === 'minimize' ? -1 : 1;
   const scores = ended.map(({ losses }) => -(losses[0] as number));
   const sample = sampleOf(ended.length);
-  const top = scores.indexOf(Math.max(...scores));
+  const kept = new Set(feasibleOrAll(constraints, ended));
+  const standings = ended.map((each, i) => (kept.has(each) ? (scores[i] as number) : Number.NEGATIVE_INFINITY));
+  const top = standings.indexOf(Math.max(...standings));
   const best = ended[top];
   const last = scores.slice(-RECENT);
   const mean = meanOf(last);
@@ -57,6 +64,7 @@ export function statisticsOf(space: Space, objectives: readonly Objective[], tri
             space,
             sample.map((i) => (ended[i] as (typeof ended)[number]).trial.params),
             sample.map((i) => scores[i] as number),
+            sample.map((i) => standings[i] as number),
           ),
   };
 }
@@ -81,12 +89,13 @@ function trendOf(scores: readonly number[]): Statistics['trend'] {
   return gain > 0 ? 'improving' : 'worsening';
 }
 
-function insights(space: Space, points: readonly Point[], scores: readonly number[]): ParameterInsight[] {
+/** `standings`: the scores, with minus infinity for trials that are never among the best. */
+function insights(space: Space, points: readonly Point[], scores: readonly number[], standings: readonly number[]): ParameterInsight[] {
   const compiled = compileSpace(space);
   const codes = points.map((point) => codesOf(compiled, point));
-  const topCount = Math.max(2, Math.ceil(scores.length / 5));
-  const byScore = scores.map((_, i) => i).sort((a, b) => (scores[b] as number) - (scores[a] as number));
-  const top = byScore.slice(0, topCount);
+  const ranked = scores.map((_, i) => i).filter((i) => standings[i] !== Number.NEGATIVE_INFINITY);
+  const topCount = Math.max(2, Math.ceil(ranked.length / 5));
+  const top = ranked.sort((a, b) => (standings[b] as number) - (standings[a] as number)).slice(0, topCount);
   return compiled.dimensions.flatMap((dimension, d): ParameterInsight[] => {
     if (dimension.kind === 'constant') return [];
     const rows = codes.flatMap((row, i) => (Number.isNaN(row[d]) ? [] : [i]));

@@ -1,7 +1,7 @@
-import type { Objective } from '../domain/campaign.ts';
+import type { MetricConstraint, Objective } from '../domain/campaign.ts';
 import type { Space } from '../domain/space.ts';
 import type { TrialRow } from '../domain/trial.ts';
-import { endedWithValue } from '../search/losses.ts';
+import { endedWithValue, feasibleOrAll } from '../search/losses.ts';
 import { statisticsOf } from './statistics.ts';
 import { spaceLines, statisticsLines, trialLine } from './words.ts';
 
@@ -10,6 +10,7 @@ import { spaceLines, statisticsLines, trialLine } from './words.ts';
 export interface ToolSubject {
   readonly space: Space;
   readonly objectives: readonly Objective[];
+  readonly metricConstraints?: readonly MetricConstraint[];
   readonly trials: readonly TrialRow[];
 }
 
@@ -44,22 +45,24 @@ const TOOLS: Readonly<Record<string, Tool>> = {
       const limit = Math.min(MOST_TRIALS, Math.max(1, Math.floor(Number(given.limit) || 10)));
       return inOrder(subject, String(given.order))
         .slice(0, limit)
-        .map((trial) => trialLine(trial, subject.objectives));
+        .map((trial) => trialLine(trial, subject.objectives, subject.metricConstraints));
     },
   },
   statistics: {
     description:
       'Counts, the best trial, mean and spread of recent values, trend, and for each parameter its importance and where the best trials lie.',
     parameters: NO_ARGUMENTS,
-    answer: ({ space, objectives, trials }) => statisticsLines(statisticsOf(space, objectives, trials)),
+    answer: ({ space, objectives, trials, metricConstraints }) =>
+      statisticsLines(statisticsOf(space, objectives, trials, metricConstraints)),
   },
 };
 
-function inOrder({ objectives, trials }: ToolSubject, order: string): readonly TrialRow[] {
+function inOrder({ objectives, metricConstraints, trials }: ToolSubject, order: string): readonly TrialRow[] {
   if (order === 'failed') return trials.filter((trial) => trial.state === 'failed').reverse();
   const ended = endedWithValue(objectives, trials);
   if (order === 'recent') return ended.map(({ trial }) => trial).reverse();
-  const byLoss = [...ended].sort((a, b) => (a.losses[0] as number) - (b.losses[0] as number)).map(({ trial }) => trial);
+  const asked = order === 'worst' ? ended : feasibleOrAll(metricConstraints, ended);
+  const byLoss = [...asked].sort((a, b) => (a.losses[0] as number) - (b.losses[0] as number)).map(({ trial }) => trial);
   return order === 'worst' ? byLoss.reverse() : byLoss;
 }
 

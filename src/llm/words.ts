@@ -1,6 +1,7 @@
-import type { Objective } from '../domain/campaign.ts';
+import type { MetricConstraint, Objective } from '../domain/campaign.ts';
 import type { Parameter, ParameterValue, Point, Space } from '../domain/space.ts';
 import type { TrialRow } from '../domain/trial.ts';
+import { marginsOf } from '../search/losses.ts';
 import type { Statistics } from './statistics.ts';
 
 /** How the model is told about spaces, trials and statistics; short, stable, four significant digits. */
@@ -76,15 +77,39 @@ export function spaceLines(space: Space): string[] {
   return [...parameters, ...constraints];
 }
 
-/** One trial as one line of JSON. A trial without a value says why. */
-export function trialLine(trial: TrialRow, objectives: readonly Objective[]): string {
+export function constraintWords({ metric, op, bound }: MetricConstraint): string {
+  return `${oneLine(metric, 60)} ${op} ${bound}`;
+}
+
+/** One trial as one line of JSON. A trial without a value says why, one that breaks conditions on metrics which. */
+export function trialLine(trial: TrialRow, objectives: readonly Objective[], constraints: readonly MetricConstraint[] = []): string {
   const values = objectives.map((objective, i) => [
     objective.metric,
     trial.values?.[i] === undefined ? 'n/a' : shortNumber(trial.values[i]),
   ]);
   const ended = trial.state === 'completed' ? {} : { state: trial.state };
   const failure = trial.failure === undefined ? {} : { failure: trial.failure.class, message: oneLine(trial.failure.message, 100) };
-  return JSON.stringify({ trial: trial.number, params: shortPoint(trial.params), ...Object.fromEntries(values), ...ended, ...failure });
+  const broken = trial.state === 'completed' ? brokenBy(trial, constraints) : [];
+  const breaks = broken.length === 0 ? {} : { breaks: broken };
+  return JSON.stringify({
+    trial: trial.number,
+    params: shortPoint(trial.params),
+    ...Object.fromEntries(values),
+    ...ended,
+    ...breaks,
+    ...failure,
+  });
+}
+
+/** `gb <= 40 (is 61.5)`; of a metric that was not reported only the condition. */
+function brokenBy(trial: TrialRow, constraints: readonly MetricConstraint[]): string[] {
+  const margins = marginsOf(constraints, trial);
+  return constraints.flatMap((constraint, i) => {
+    const margin = margins[i] as number;
+    if (margin <= 0) return [];
+    const value = trial.constraintValues?.[i];
+    return [`${constraintWords(constraint)}${Number.isNaN(margin) || value == null ? '' : ` (is ${shortNumber(value)})`}`];
+  });
 }
 
 export function statisticsLines(statistics: Statistics): string[] {

@@ -36,6 +36,15 @@ export function endedWithValue(objectives: readonly Objective[], trials: readonl
   return ended.sort((a, b) => (a.trial.finishedAt ?? 0) - (b.trial.finishedAt ?? 0) || a.trial.number - b.trial.number);
 }
 
+/** Of trials that ended those that keep all conditions on metrics: the ones among which the best are looked for. All of them where none does. */
+export function feasibleOrAll<E extends { readonly trial: TrialRow }>(
+  constraints: readonly MetricConstraint[] | undefined,
+  ended: readonly E[],
+): readonly E[] {
+  const feasible = ended.filter(({ trial }) => violationOf(constraints, trial) === 0);
+  return feasible.length > 0 ? feasible : ended;
+}
+
 export function pendingTrials(trials: readonly TrialRow[]): TrialRow[] {
   return trials.filter((trial) => !isFinal(trial.state));
 }

@@ -120,6 +120,39 @@ describe('the prompt', () => {
   });
 });
 
+describe('conditions on metrics', () => {
+  const metricConstraints = [{ metric: 'gb', op: '<=', bound: 40 }] as const;
+  const gbOf = (row: TrialRow) => (row.params.model === 'vgg16' ? 60 : 30);
+  // What is best without them, vgg16, breaks them.
+  const rows = trials(60).map((row) => (row.state === 'completed' ? { ...row, constraintValues: [gbOf(row)] } : row));
+  const asked = { space: SPACE, objectives: OBJECTIVES, trials: rows, metricConstraints };
+  const listed = (user: string, title: string) =>
+    (user.split(`${title}\n`)[1]?.split('\n') ?? []).filter((_, i, lines) => lines.slice(0, i + 1).every((line) => line.startsWith('{')));
+
+  it('are told, with the trials that break them, which are none of the best', () => {
+    const { user } = buildPrompt(input(asked));
+    expect(user).toContain('Conditions on results: gb <= 40.');
+    expect(listed(user, 'Best trials')).toHaveLength(10);
+    expect(listed(user, 'Best trials').filter((line) => /vgg16|breaks/.test(line))).toEqual([]);
+    const recent = listed(user, 'Recent trials');
+    expect(recent.filter((line) => line.includes('vgg16')).length).toBeGreaterThan(0);
+    for (const line of recent) expect(line.includes('"breaks":["gb <= 40 (is 60)"]')).toBe(line.includes('vgg16'));
+    const { best, parameters } = statisticsOf(SPACE, OBJECTIVES, rows, metricConstraints);
+    expect(best?.params.model).not.toBe('vgg16');
+    expect(parameters.find(({ name }) => name === 'model')?.region).not.toContain('vgg16');
+    expect(answerTool('trials', '{"order": "best", "limit": 30}', asked)).not.toContain('vgg16');
+    expect(answerTool('trials', '{"order": "worst", "limit": 30}', asked)).toContain('breaks');
+  });
+
+  it('that no trial keeps leave the best by their value, marked', () => {
+    const none = { ...asked, metricConstraints: [{ metric: 'gb', op: '<=', bound: 1 }] as const };
+    const best = listed(buildPrompt(input(none)).user, 'Best trials');
+    expect(best[0]).toContain('vgg16');
+    for (const line of best) expect(line).toContain('breaks');
+    expect(statisticsOf(SPACE, OBJECTIVES, rows, none.metricConstraints)).toEqual(statisticsOf(SPACE, OBJECTIVES, rows));
+  });
+});
+
 function wide(count: number): Space {
   return { parameters: Array.from({ length: count }, (_, i) => ({ name: `parameter_${i}`, type: 'float' as const, min: 0, max: 100 })) };
 }
