@@ -307,7 +307,7 @@ describe('a running campaign', () => {
   });
 
   it('with --quiet says its id and how it ended, and between them only what needs a person', async () => {
-    expect(await cli('run', await campaignFile('hushed', { trials: 4, pause: 0.4 }), '--id', 'hushed', '--quiet')).toEqual({
+    expect(await cli('run', await campaignFile('hushed', { trials: 4, pause: 2 }), '--id', 'hushed', '--quiet')).toEqual({
       exit: 0,
       out: 'hushed\n',
       err: '',

@@ -52,9 +52,13 @@ describe.skipIf(!canMount)('a results folder that takes nothing', () => {
 
   it('for a while holds a campaign that runs: no trial is charged, none is lost, and it goes on when there is space', async () => {
     const handle = engine.client.workflow.getHandle('tight');
-    await engine.start(specification({ budget: { trials: 6 }, concurrency: 1, training }), 'tight');
+    // The second trial ends when the disk is full: the campaign is not over before.
+    const waiting = 'case $HOLDFAST_TRIAL in *1) ;; *) while [ ! -e "$0/full" ]; do sleep 0.05; done;; esac';
+    const change = { training: { command: ['/bin/sh', '-c', `${waiting}; ${training.command[2]}`, engine.folder] } };
+    await engine.start(specification({ budget: { trials: 6 }, concurrency: 1, ...change }), 'tight');
     await eventually(async () => (await handle.query(statusQuery)).counts.completed >= 1);
     disk.fill();
+    writeFileSync(path.join(engine.folder, 'full'), '');
     await eventually(async () => (await handle.query(statusQuery)).counts.total >= 2);
     await new Promise((resolve) => setTimeout(resolve, 3000));
     const stuck = await handle.query(statusQuery);

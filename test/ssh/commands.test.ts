@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { randomFrom, SEED } from '../support/random.ts';
-import { exited, type LoggedIn, logIn, TRANSPORTS } from '../support/ssh-suite.ts';
+import { begunCommand, exited, type LoggedIn, logIn, TRANSPORTS } from '../support/ssh-suite.ts';
 import { removeSshd, type SshdOptions, startSshd, type TestSshd, whyNoSshd } from '../support/sshd.ts';
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 
@@ -69,13 +69,14 @@ describe.skipIf(reason !== undefined).each(TRANSPORTS)('commands over %s', (tran
     proxy = await startProxy(there.port);
     writeFileSync(join(there.home, '.ssh', 'known_hosts'), `[127.0.0.1]:${proxy.port} ${there.hostKey()}\n`);
     session = await logIn(there, transport, { port: proxy.port });
-    const running = session.shell.run({ script: 'sleep 1; echo ran >>"$1"', args: [join(there.home, 'ran')] });
-    await sleep(500);
+    const ran = join(there.home, 'ran');
+    const { answer } = await begunCommand(session.shell, there.folder, { script: 'sleep 1; echo ran >>"$1"', args: [ran] });
     proxy.cut();
-    expect((await running).kind).toBe('unknown');
+    expect((await answer).kind).toBe('unknown');
+    const { existsSync, readFileSync } = await import('node:fs');
+    while (!existsSync(ran)) await sleep(50);
     await sleep(1_500);
-    const { readFileSync } = await import('node:fs');
-    expect(readFileSync(join(there.home, 'ran'), 'utf8')).toBe('ran\n');
+    expect(readFileSync(ran, 'utf8')).toBe('ran\n');
   });
 
   it(`a connection cut at any byte (HOLDFAST_SEED=${SEED}) gives an answer that is whole, an unknown or an error, never a wrong one`, async () => {
@@ -127,11 +128,10 @@ describe.skipIf(reason !== undefined).each(TRANSPORTS)('commands over %s', (tran
     writeFileSync(join(there.home, '.ssh', 'known_hosts'), `[127.0.0.1]:${proxy.port} ${there.hostKey()}\n`);
     session = await logIn(there, transport, { port: proxy.port, keepAliveSeconds: 1 });
     const { shell } = session;
-    const running = shell.run({ script: 'sleep 40', timeoutSeconds: 39 });
-    await sleep(500);
+    const { answer } = await begunCommand(shell, there.folder, { script: 'sleep 40', timeoutSeconds: 39 });
     const started = performance.now();
     proxy.stall();
-    expect((await running).kind).toBe('unknown');
+    expect((await answer).kind).toBe('unknown');
     expect(performance.now() - started).toBeLessThan(30_000);
     expect(shell.state().kind).toBe(transport === 'ssh2' ? 'unreachable' : 'needs_login');
     proxy.cut();

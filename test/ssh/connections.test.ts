@@ -11,7 +11,7 @@ import { fingerprint } from '../../src/ssh/known-hosts.ts';
 import { openShell } from '../../src/ssh/open-shell.ts';
 import { sshSettings } from '../../src/ssh/settings.ts';
 import type { RemoteShell } from '../../src/ssh/transport.ts';
-import { exited } from '../support/ssh-suite.ts';
+import { begunCommand, exited } from '../support/ssh-suite.ts';
 import { freePort, keygen, removeSshd, startSshd, type TestSshd, whyNoSshd } from '../support/sshd.ts';
 
 const reason = whyNoSshd();
@@ -222,11 +222,10 @@ describe.skipIf(reason !== undefined)('the ControlMaster', () => {
     await login('s', settings(), {}, io());
     const { shell } = openShell('s', settings(), sshd.env);
     exited(await shell.run({ script: ':' }));
-    const running = shell.run({ script: 'sleep 3' });
-    await sleep(500);
+    const { answer } = await begunCommand(shell, sshd.folder, { script: 'sleep 30' });
     const pid = await masterProcess();
     process.kill(pid, 'SIGKILL');
-    expect((await running).kind).toBe('unknown');
+    expect((await answer).kind).toBe('unknown');
     expect(shell.state().kind).toBe('needs_login');
     expect(existsSync(masterAddress('s', settings(), sshd.env).socket)).toBe(true);
     for (let i = 0; i < 4; i++) await expect(shell.run({ script: ':' })).rejects.toMatchObject({ class: 'needs_login' });

@@ -10,7 +10,7 @@ import { type OpenShell, openShell } from '../../src/ssh/open-shell.ts';
 import { type PasscodeServer, servePasscodes } from '../../src/ssh/passcode-socket.ts';
 import { sshSettings } from '../../src/ssh/settings.ts';
 import { type PasscodeServerOptions, type PasscodeTestServer, startPasscodeServer } from '../support/passcode-server.ts';
-import { exited } from '../support/ssh-suite.ts';
+import { begunCommand, exited } from '../support/ssh-suite.ts';
 import { whyNoSshd } from '../support/sshd.ts';
 
 let site: PasscodeTestServer | undefined;
@@ -89,10 +89,9 @@ describe('ssh2 with one-time passcodes', () => {
   it('a connection that dies is never opened again by the program', async () => {
     const { there, shell, type } = await workerFor({ codes: ['1', '2'] });
     await type('1');
-    const running = shell.run({ script: 'sleep 5' });
-    await sleep(500);
+    const { answer } = await begunCommand(shell, there.folder, { script: 'sleep 30' });
     there.cut();
-    expect((await running).kind).toBe('unknown');
+    expect((await answer).kind).toBe('unknown');
     for (let i = 0; i < 5; i++) {
       await expect(shell.run({ script: ':' })).rejects.toMatchObject({ class: 'needs_login' });
       await shell.check();

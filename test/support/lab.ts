@@ -10,6 +10,7 @@ import type { TrialRow } from '../../src/domain/trial.ts';
 import { type DevServer, startDevServer } from '../../src/temporal/dev-server.ts';
 import { type CampaignResult, trialsQuery } from '../../workflows/messages.ts';
 import { commandOf } from './processes.ts';
+import { freePort } from './sshd.ts';
 
 const TRAINING = `
 import json, os, sys, time
@@ -66,8 +67,8 @@ export async function startLab(options: { readonly slots: number; readonly setti
     isHeadless: true,
     ...(options.settings === undefined ? {} : { settings: options.settings }),
   };
-  let server = await startDevServer(serverOptions);
-  const port = Number(server.address.split(':')[1]);
+  const port = await freePort();
+  let server = await startDevServer({ ...serverOptions, port, mustHavePort: true });
   // No retries inside the client: one that waits for its next try throws when its connection is closed, and servers are killed here.
   const connect = () => Connection.connect({ address: server.address, interceptors: [] });
   let connection = await connect();

@@ -1,10 +1,14 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { masterAddress, openMasterWords } from '../../src/ssh/control-master.ts';
 import { openShell } from '../../src/ssh/open-shell.ts';
 import { type SshSettings, sshSettings } from '../../src/ssh/settings.ts';
 import type { LimitedShell } from '../../src/ssh/shell.ts';
-import type { RemoteAnswer } from '../../src/ssh/transport.ts';
+import type { RemoteAnswer, RemoteCommand, RemoteShell } from '../../src/ssh/transport.ts';
 import type { TestSshd } from './sshd.ts';
 
 /** Both transports with a person's login done, for tests that must hold for either. */
@@ -51,6 +55,15 @@ export async function openMaster(sshd: TestSshd, settings: SshSettings, system =
   const child = spawn('ssh', openMasterWords(masterAddress(system, settings, sshd.env)), { env: sshd.env, stdio: 'ignore' });
   const [code] = (await once(child, 'exit')) as [number | null];
   if (code !== 0) throw new Error(`the master did not open (exit status ${code})`);
+}
+
+/** A command that runs there by the time this resolves, however slow the connection; its answer is still to come. */
+export async function begunCommand(shell: RemoteShell, folder: string, command: RemoteCommand): Promise<{ answer: Promise<RemoteAnswer> }> {
+  const note = join(folder, `begun-${randomUUID()}`);
+  const answer = shell.run({ ...command, script: `: >'${note}'; ${command.script}` });
+  answer.catch(() => undefined);
+  while (!existsSync(note)) await sleep(20);
+  return { answer };
 }
 
 /** The answer's text; throws on `unknown`. */

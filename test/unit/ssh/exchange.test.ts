@@ -92,8 +92,10 @@ it('a command without an answer in its time is unknown', async () => {
 it('a cancelled command is unknown when it was sent and an error when it was not', async () => {
   const shell = makeRemoteShell(localCarrier());
   const abort = new AbortController();
-  const running = shell.run({ script: 'sleep 3' }, abort.signal);
-  setTimeout(() => abort.abort(), 300);
+  const begun = join(folder, 'begun');
+  const running = shell.run({ script: ': >"$1"; sleep 30', args: [begun] }, abort.signal);
+  while (!existsSync(begun)) await new Promise((resolve) => setTimeout(resolve, 20));
+  abort.abort();
   expect((await running).kind).toBe('unknown');
   await expect(shell.run({ script: 'true' }, abort.signal)).rejects.toMatchObject({ code: 'HF-SSH-ABORTED' });
 });
