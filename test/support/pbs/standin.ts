@@ -215,21 +215,15 @@ export class PbsStandIn {
 
   /** The judge: everything that happened, in order. */
   events(): readonly StandInEvent[] {
-    return readFileSync(join(this.directory, 'log.jsonl'), 'utf8')
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as StandInEvent);
+    return wholeLines(join(this.directory, 'log.jsonl')).map((line) => JSON.parse(line) as StandInEvent);
   }
 
   /** Commands that were called, oldest first; `at` in seconds since the epoch. */
   commands(): readonly { readonly at: number; readonly command: string; readonly fault: string; readonly args: readonly string[] }[] {
-    return readFileSync(join(this.directory, 'commands.log'), 'utf8')
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => {
-        const [at = '', command = '', fault = '', ...rest] = line.split(' ');
-        return { at: Number(at), command, fault, args: JSON.parse(rest.join(' ')) as string[] };
-      });
+    return wholeLines(join(this.directory, 'commands.log')).map((line) => {
+      const [at = '', command = '', fault = '', ...rest] = line.split(' ');
+      return { at: Number(at), command, fault, args: JSON.parse(rest.join(' ')) as string[] };
+    });
   }
 
   async close(): Promise<void> {
@@ -244,4 +238,9 @@ export class PbsStandIn {
     }
     if (existsSync(this.directory)) rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+/** Lines of a file that others write to; the last one may be in the making. */
+function wholeLines(file: string): string[] {
+  return readFileSync(file, 'utf8').split('\n').slice(0, -1);
 }
