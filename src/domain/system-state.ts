@@ -118,43 +118,51 @@ export function loadsOf(state: SystemState): { campaign: string; queued: number;
 }
 
 /**
- * The queued attempts that may be offered now, in fair order. On this computer all campaigns share the slots; behind a batch scheduler each
- * campaign has its own pilots, and as long as none runs, one pilot's worth of attempts waits in its spool so that it starts full.
+ * The queued attempts that may be offered now, in fair order. On this computer all campaigns share the slots, on Globus Compute those of one endpoint; behind
+ * a batch scheduler each campaign has its own pilots, and as long as none runs, one pilot's worth of attempts waits in its spool so that it starts full.
  */
 export function offersDue(state: SystemState): KnownAttempt[] {
   const description = state.description;
   if (description === undefined) return [];
   const queues = new Map<string, KnownAttempt[]>();
-  const loads = loadsOf(state).flatMap((load): CampaignLoad[] => {
+  const pools = new Map<string | undefined, { loads: CampaignLoad[]; slots: number }>();
+  for (const load of loadsOf(state)) {
     const launch = state.launches[load.campaign];
-    if (launch === undefined) return [];
-    const used = (load.offered + load.running) * launch.slotsPerTrial;
-    return [
-      {
-        campaign: load.campaign,
-        weight: launch.weight,
-        slotsPerTrial: launch.slotsPerTrial,
-        inFlight: load.offered + load.running,
-        queued: load.queued,
-        room: slotsFor(state, description, launch) - used,
-      },
-    ];
-  });
-  const used = loads.reduce((sum, load) => sum + load.inFlight * load.slotsPerTrial, 0);
-  const free = description.kind === 'pbs' ? Number.POSITIVE_INFINITY : description.slotsPerPilot + description.prefetch - used;
+    if (launch === undefined) continue;
+    const inFlight = load.offered + load.running;
+    const slots = slotsFor(state, description, launch);
+    const name = launch.capacity?.pool;
+    const pool = pools.get(name) ?? { loads: [], slots: 0 };
+    pools.set(name, pool);
+    // Where two campaigns see one endpoint differently, the later one may know a newer file of it; more than it has only waits there.
+    pool.slots = name === undefined ? description.slotsPerPilot + description.prefetch : Math.max(pool.slots, slots);
+    pool.loads.push({
+      campaign: load.campaign,
+      weight: launch.weight,
+      slotsPerTrial: launch.slotsPerTrial,
+      inFlight,
+      queued: load.queued,
+      room: slots - inFlight * launch.slotsPerTrial,
+    });
+  }
   for (const attempt of Object.values(state.attempts)) {
     if (attempt.state !== 'queued') continue;
     const queue = queues.get(attempt.campaign) ?? [];
     queue.push(attempt);
     queues.set(attempt.campaign, queue);
   }
-  return dispatchOrder(loads, free).flatMap((campaign) => queues.get(campaign)?.shift() ?? []);
+  const order = [...pools.values()].flatMap(({ loads, slots }) => {
+    const used = loads.reduce((sum, load) => sum + load.inFlight * load.slotsPerTrial, 0);
+    return dispatchOrder(loads, description.kind === 'pbs' ? Number.POSITIVE_INFINITY : slots - used);
+  });
+  return order.flatMap((campaign) => queues.get(campaign)?.shift() ?? []);
 }
 
 /** Slots a campaign's attempts may fill, prefetch included. */
 function slotsFor(state: SystemState, description: SystemDescription, launch: Launch): number {
   const perPilot = launch.capacity?.slotsPerPilot ?? description.slotsPerPilot;
   const prefetch = launch.capacity?.prefetch ?? description.prefetch;
+  if (launch.capacity?.pool !== undefined) return perPilot + prefetch;
   if (!description.usesPilots || description.kind === 'local') return description.slotsPerPilot + prefetch;
   const own = livePilots(state).filter((pilot) => pilot.campaign === launch.campaign);
   const slots = own.reduce((sum, pilot) => sum + Math.max(pilot.slots, perPilot), 0);

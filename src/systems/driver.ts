@@ -129,6 +129,8 @@ export interface PreparedLaunch {
     readonly prefetch?: number;
     readonly nodesPerPilot?: number;
     readonly nodeHoursPerPilot?: number;
+    /** Campaigns that name the same pool share its slots, and no others: an endpoint of Globus Compute. Absent: the system's campaigns share its slots. */
+    readonly pool?: string;
   };
   /** Versions and commits recorded with the campaign (python, agent, bundle, modules). */
   readonly provenance: Readonly<Record<string, string>>;

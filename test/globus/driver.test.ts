@@ -240,13 +240,13 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a Globus Compute system', () => {
     });
     const driver = rig.restart({ stateDirectory: join(rig.folder, 'state-sized') });
     const look = async () => (await driver.look({ acks: [], pilots: [], waitSeconds: 0 }, new AbortController().signal))?.notices ?? [];
-    expect((await driver.prepareLaunch(planWith({}), () => undefined)).capacity).toEqual({ slotsPerPilot: 3, prefetch: 1 });
+    expect((await driver.prepareLaunch(planWith({}), () => undefined)).capacity).toMatchObject({ slotsPerPilot: 3, prefetch: 1 });
     expect(await look()).toEqual([]);
     const larger = planWith({ userEndpointConfig: { max_blocks: 2 } }, 8);
     expect((await driver.prepareLaunch(larger, () => undefined)).capacity?.slotsPerPilot).toBe(6);
     expect(await look()).toEqual([expect.stringMatching(/^sized: max_concurrent 8 is above the 6 workers .*2 trials would wait/)]);
     const absent = await driver.prepareLaunch(planWith({ endpointConfigPath: 'nowhere.yaml' }), () => undefined);
-    expect(absent.capacity).toBeUndefined();
+    expect(absent.capacity).toEqual({ pool: expect.stringContaining(rig.endpoint.id) });
     writeFileSync(join(rig.folder, 'endpoint.yaml'), `${file}\nlog_level: DEBUG\n`);
     const before = rig.service.exchanges.length;
     await expect(driver.prepareLaunch(planWith({}), () => undefined)).rejects.toThrow(

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { isAbsolute, join, resolve } from 'node:path';
 import type { LaunchRecord } from '../../domain/spool.ts';
 import { BadSpec } from '../../spec/bad-spec.ts';
@@ -146,9 +147,12 @@ export async function prepareLaunch(
       directory: made.directory,
       localDirectory,
       bundleSha256: bundle?.name ?? null,
-      ...(capacity === undefined
-        ? {}
-        : { capacity: { slotsPerPilot: capacity.workers, prefetch: options.prefetch ?? Math.max(1, Math.ceil(capacity.workers / 10)) } }),
+      capacity: {
+        pool: poolOf(facts),
+        ...(capacity === undefined
+          ? {}
+          : { slotsPerPilot: capacity.workers, prefetch: options.prefetch ?? Math.max(1, Math.ceil(capacity.workers / 10)) }),
+      },
       provenance: {
         endpoint: settings.endpointId,
         host: probe.host,
@@ -163,6 +167,12 @@ export async function prepareLaunch(
       },
     },
   };
+}
+
+/** Each endpoint, identity and configuration has a process with batch jobs of its own. */
+function poolOf({ endpointId, authMethod, userEndpointConfig }: CampaignFacts): string {
+  const config = userEndpointConfig === undefined ? '' : createHash('sha256').update(JSON.stringify(userEndpointConfig)).digest('hex');
+  return [endpointId, authMethod, config.slice(0, 8)].join(' ').trim();
 }
 
 function refuseBadFile(error: unknown): never {
