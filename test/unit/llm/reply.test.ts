@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { readReply } from '../../../src/llm/reply-json.ts';
 import { readPoint } from '../../../src/llm/reply-points.ts';
 import { compileSpace } from '../../../src/search/space.ts';
+import { processorMilliseconds } from '../../support/processor-time.ts';
 import { SPACE } from './campaign.ts';
 
 const NAMES = SPACE.parameters.map((parameter) => parameter.name);
@@ -70,17 +71,19 @@ describe('a reply', () => {
   });
 
   it('of 100,000 characters, or of nothing but opening brackets, is read without growing slow', () => {
-    const started = performance.now();
-    readReply(`{"points": [${Array.from({ length: 1500 }, () => `{"params": ${GOOD}}`).join(',')}`, NAMES);
-    readReply('[{"a":'.repeat(20_000), NAMES);
-    expect(performance.now() - started).toBeLessThan(20_000);
+    const spent = processorMilliseconds(() => {
+      readReply(`{"points": [${Array.from({ length: 1500 }, () => `{"params": ${GOOD}}`).join(',')}`, NAMES);
+      readReply('[{"a":'.repeat(20_000), NAMES);
+    });
+    expect(spent).toBeLessThan(20_000);
   });
 
   it('strewn with quotes, which take the square of their number to mend, is given up at once', () => {
-    const began = performance.now();
-    for (const strewn of ['"lr', "'b", '"a,', '“a', '{"lr": 1, '])
-      expect(readReply(`{"points":[${strewn.repeat(60_000)}`, ['lr'])).toBeUndefined();
-    expect(performance.now() - began).toBeLessThan(3000);
+    const spent = processorMilliseconds(() => {
+      for (const strewn of ['"lr', "'b", '"a,', '“a', '{"lr": 1, '])
+        expect(readReply(`{"points":[${strewn.repeat(60_000)}`, ['lr'])).toBeUndefined();
+    });
+    expect(spent).toBeLessThan(3000);
   });
 });
 
