@@ -2,6 +2,7 @@ import { copyFile, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { FileReference } from '../domain/trial.ts';
 import { makeFolder } from '../make-folder.ts';
+import { isMissing } from '../systems/spool/durable-write.ts';
 import { columns } from '../view/format.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
@@ -99,13 +100,18 @@ async function entriesOf(trial: TrialFile, folder: string, attempt: number | und
   return [...known.values()].sort((a, b) => a.path.localeCompare(b.path));
 }
 
-async function filesBelow(folder: string): Promise<Map<string, number>> {
+/** Sizes of the files below a folder by their relative paths. A training may be at work in it: what is gone by the time it is looked at is left out. */
+export async function filesBelow(folder: string): Promise<Map<string, number>> {
   const found = new Map<string, number>();
   if (!(await stat(folder).catch(() => undefined))?.isDirectory()) return found;
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const file = path.join(entry.parentPath, entry.name);
-    found.set(path.relative(folder, file), (await stat(file)).size);
+    const seen = await stat(file).catch((error: unknown) => {
+      if (!isMissing(error)) throw error;
+      return undefined;
+    });
+    if (seen !== undefined) found.set(path.relative(folder, file), seen.size);
   }
   return found;
 }
