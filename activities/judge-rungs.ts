@@ -11,6 +11,9 @@ export interface RungQuestion {
   readonly tableVersion: number;
   /** Trial number → highest rung at which it was let through. */
   readonly decided: Readonly<Record<number, number>>;
+  /** Trials in all, as the user has it now; and how much of its time or node-hours is used. */
+  readonly budgetTrials?: number;
+  readonly budgetShare?: number;
   /** What the campaign carries for its sampler: a pruner that shares its model begins with that. */
   readonly samplerState?: SamplerState;
 }
@@ -34,7 +37,8 @@ export function createJudgeRungs(tables: TableCache, thread: SearchThread) {
         decided: question.decided,
         seed: spec.seed,
         ...(spec.sampler.initialPoints === undefined ? {} : { initialPoints: spec.sampler.initialPoints }),
-        ...(spec.budget.trials === undefined ? {} : { budgetTrials: spec.budget.trials }),
+        ...(question.budgetTrials === undefined ? {} : { budgetTrials: question.budgetTrials }),
+        ...(question.budgetShare === undefined ? {} : { budgetShare: question.budgetShare }),
         ...(question.samplerState === undefined ? {} : { samplerState: question.samplerState }),
       };
       try {

@@ -117,7 +117,8 @@ export function answerMessages(state: CampaignState, desk: Desk): void {
     // A trial that an earlier campaign of this name has left says nothing about ours.
     if (launch === undefined || launch === state.launch?.launch) desk.noteOutcome(outcome);
   });
-  setHandler(systemNoticeSignal, ({ topic, text }) => {
+  setHandler(systemNoticeSignal, ({ topic, text, share }) => {
+    if (share !== undefined) state.nodeHoursShare = share;
     desk.notice(`system ${topic}`, text);
     if (topic === 'budget' && text !== undefined && ['running', 'paused', 'draining'].includes(state.phase)) steering.stop(text);
   });
@@ -171,6 +172,8 @@ export function answerMessages(state: CampaignState, desk: Desk): void {
     setBudgetUpdate,
     async (budget) => {
       state.budget = { ...state.budget, ...budget };
+      // The system tells the marks of the new ones.
+      if (budget.nodeHours !== undefined) delete state.nodeHoursShare;
       desk.changed();
       if (budget.nodeHours !== undefined) await renewLaunch(state, { nodeHours: budget.nodeHours });
       return `budget: ${JSON.stringify(state.budget)}`;

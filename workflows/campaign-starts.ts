@@ -1,7 +1,7 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { isCancellation, ParentClosePolicy, patched, startChild, workflowInfo } from '@temporalio/workflow';
 import type { CampaignSpec } from '../src/domain/campaign.ts';
-import { roomFor } from '../src/domain/campaign-policy.ts';
+import { budgetShareOf, roomFor } from '../src/domain/campaign-policy.ts';
 import { type CampaignState, newRow } from '../src/domain/campaign-state.ts';
 import { trialWorkflowId } from '../src/domain/ids.ts';
 import { takeAgain } from '../src/domain/retry.ts';
@@ -45,11 +45,14 @@ export async function startTrials(state: CampaignState, spec: CampaignSpec, desk
 /** Early stopping: the pruner judges rungs that were reached, once each; paused trials that are among the best by now go on from their checkpoint. */
 export async function judgeRunning(state: CampaignState, spec: CampaignSpec, desk: Desk): Promise<void> {
   const { campaign, decided, table } = state;
+  const share = budgetShareOf(state, Date.now());
   const question = {
     campaign,
     chain: workflowInfo().firstExecutionRunId,
     tableVersion: table.version,
     decided,
+    ...(state.budget.trials === undefined ? {} : { budgetTrials: state.budget.trials }),
+    ...(share === undefined ? {} : { budgetShare: share }),
     // A pruner that shares the sampler's model goes on from its fit.
     ...(state.samplerState?.sampler === undefined ? {} : { samplerState: state.samplerState.sampler as SamplerState }),
   };

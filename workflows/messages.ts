@@ -103,6 +103,8 @@ export const systemNoticeSignal = defineSignal<[SystemNotice]>('systemNotice');
 export interface SystemNotice {
   readonly topic: string;
   readonly text?: string;
+  /** How much of the campaign's node-hours is used. */
+  readonly share?: number;
 }
 
 /** Updates answer with one sentence; a refused one (bad argument, wrong phase) leaves no history. */

@@ -31,8 +31,10 @@ export async function tell(state: SystemState, told: Told): Promise<void> {
       .catch(noteLostSignal);
   // Histories of earlier versions have no such message.
   if (told.nearlySpent !== undefined && patched('node-hour-marks'))
-    for (const { campaign, text } of told.nearlySpent)
-      await getExternalWorkflowHandle(campaign).signal(systemNoticeSignal, { topic: 'node-hours', text }).catch(noteLostSignal);
+    for (const { campaign, ...words } of told.nearlySpent)
+      await getExternalWorkflowHandle(campaign)
+        .signal(systemNoticeSignal, { topic: 'node-hours', ...words })
+        .catch(noteLostSignal);
 }
 
 /** Histories of earlier versions let a campaign on this computer go on behind its budget: it is told at the first look after them. */

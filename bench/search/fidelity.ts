@@ -16,7 +16,7 @@ import { loadTasks, type Task } from './tasks.ts';
 /**
  * Early stopping on learning curves (lcbench): regret of the best checkpoint seen, by epochs spent, with and without pruners, asynchronous workers on a virtual
  * clock. Every epoch of every worker counts when it ends, also of trainings that are still running; one that goes on from its checkpoint does not
- * pay its epochs again. Runs are kept in .cache/bench-search/fidelity.jsonl by the digest of src/search, so a stopped bench goes on.
+ * pay its epochs again. Pruners know which share of the epochs (--budget) is used. Runs are kept in .cache/bench-search/fidelity.jsonl by the digest of src/search, so a stopped bench goes on.
  * Arguments: --tasks FOLDER --seeds N --first-seed N --every N --offset N (every Nth task from the Nth on, so that a method can be developed on one half and
  * confirmed on the other) --budget EPOCHS --pruners 'none;asha{…};…' --save NAME
  */
@@ -81,6 +81,7 @@ function run(task: Task, samplerName: string, pruner: PrunerConfig | undefined, 
     trials,
     decided,
     seed,
+    budgetShare: regret.length / budget,
     ...(state ? { samplerState: state } : {}),
   });
   const begin = (number: number, to: number, now: number) => {

@@ -64,6 +64,17 @@ export function nextInstant(state: CampaignState, now: number): number | undefin
   return instants.length === 0 ? undefined : Math.min(...instants);
 }
 
+/** How much of the campaign's time or node-hours is used, 0 to 1: whichever is nearest its end. Undefined without such a budget. */
+export function budgetShareOf({ budget, startedAt, nodeHoursShare }: CampaignState, now: number): number | undefined {
+  const milliseconds = [
+    ...(budget.wallSeconds === undefined ? [] : [budget.wallSeconds * 1000]),
+    ...(budget.deadline === undefined ? [] : [Date.parse(budget.deadline) - startedAt]),
+  ];
+  const shares = milliseconds.map((all) => Math.min(1, (now - startedAt) / all));
+  if (budget.nodeHours !== undefined) shares.push(nodeHoursShare ?? 0);
+  return shares.length === 0 ? undefined : Math.max(...shares);
+}
+
 export interface CampaignOutcome {
   readonly status: 'completed' | 'stopped' | 'cancelled' | 'failed';
   readonly reason: string;

@@ -30,6 +30,8 @@ export interface CampaignState {
   concurrency: number;
   /** Changed by the user while it runs. */
   budget: CampaignSpec['budget'];
+  /** The last mark of its node-hours that was passed, as its system says: 0.5 or 0.8. */
+  nodeHoursShare?: number;
   /** Points to start next: the user's own first, then what the sampler gave ahead. */
   enqueued: Suggestion[];
   ahead: Suggestion[];

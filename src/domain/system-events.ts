@@ -47,7 +47,7 @@ export interface Told {
   /** The same on a system whose pilots end only with their work, so that the last one's end comes too late: once each. */
   readonly overdrawn?: readonly { readonly campaign: string; readonly text: string }[];
   /** Campaigns of which half or four fifths of the node-hours are used: one sentence each, once each. */
-  readonly nearlySpent?: readonly { readonly campaign: string; readonly text: string }[];
+  readonly nearlySpent?: readonly { readonly campaign: string; readonly text: string; readonly share: number }[];
   /** Campaigns whose own concern is new, another one or over (no text). */
   readonly concerned?: readonly { readonly campaign: string; readonly text?: string }[];
 }
@@ -168,7 +168,7 @@ function nodeHoursSoFar(state: SystemState, campaign: string): number {
   );
 }
 
-function noteNodeHourMarks(state: SystemState): { campaign: string; text: string }[] {
+function noteNodeHourMarks(state: SystemState): { campaign: string; text: string; share: number }[] {
   return Object.values(state.launches).flatMap(({ campaign, nodeHours }) => {
     if (nodeHours === undefined || nodeHours <= 0) return [];
     const used = nodeHoursSoFar(state, campaign);
@@ -176,7 +176,8 @@ function noteNodeHourMarks(state: SystemState): { campaign: string; text: string
     const told = state.nodeHoursTold?.[campaign] ?? 0;
     // A budget that was raised may pass the same mark again.
     if (mark !== told) state.nodeHoursTold = { ...state.nodeHoursTold, [campaign]: mark };
-    return mark <= told ? [] : [{ campaign, text: `more than ${mark} % of its node-hours are used: ${usedOf(used, nodeHours)}` }];
+    if (mark <= told) return [];
+    return [{ campaign, text: `more than ${mark} % of its node-hours are used: ${usedOf(used, nodeHours)}`, share: mark / 100 }];
   });
 }
 

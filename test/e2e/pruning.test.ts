@@ -98,17 +98,22 @@ describe('early stopping, on the real agent', () => {
   });
 
   it('freeze_thaw: what the model expects most of goes on from its checkpoint, and the campaign ends by itself', async () => {
-    const thaw = { ...spec('thaw.log', 0.05, { type: 'freeze_thaw', min_steps: 2 }), sampler: { type: 'gp', seed: 3 } };
+    const budget = { trials: 12, wall_time: '10h' };
+    const thaw = { ...spec('thaw.log', 0.05, { type: 'freeze_thaw', min_steps: 2 }), sampler: { type: 'gp', seed: 3 }, budget };
     await engine.run(thaw, 'thaw');
     const { rows } = await engine.client.workflow.getHandle('thaw').query(trialsQuery);
-    // The pruner's model goes on from the sampler's fit.
+    // The pruner's model goes on from the sampler's fit, and it knows the budget.
     const { events } = await engine.client.workflow.getHandle('thaw').fetchHistory();
     const judged = (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: asked }) =>
       asked?.activityType?.name === 'judgeRungs'
         ? asked.input?.payloads?.map((each) => JSON.parse(Buffer.from(each.data ?? []).toString()))
         : [],
     );
-    expect(judged.at(-1)).toMatchObject({ samplerState: { hyper: { logLengths: expect.any(Array) } } });
+    expect(judged.at(-1)).toMatchObject({
+      samplerState: { hyper: { logLengths: expect.any(Array) } },
+      budgetTrials: 12,
+      budgetShare: expect.any(Number),
+    });
     const epochs = readFileSync(path.join(engine.folder, 'thaw.log'), 'utf8').trim().split('\n');
     expect(new Set(epochs).size).toBe(epochs.length);
     expect(rows).toHaveLength(12);

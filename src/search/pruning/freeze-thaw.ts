@@ -23,19 +23,27 @@ const MOST_KNOWN = 400;
 const MOST_COMPARED = 64;
 /** Paused trials that go on in one answer at most; the next answer knows more. */
 const MOST_AT_ONCE = 32;
-/** When no new trial can start, paused ones go on whose expected gain is at least this many standard deviations of all ends. */
+/**
+ * When no new trial can start, or the campaign's time runs out, paused ones go on whose expected gain is at least this many standard deviations
+ * of all ends.
+ */
 const LEAST_GAIN = 0.02;
+/** From this share of the budget on what was begun is finished before new trials start. */
+const CLOSING_SHARE = 0.6;
 
 /**
  * Freeze–thaw Bayesian optimisation (Swersky, Snoek and Adams 2014): every trial pauses on each rung. A free place goes to whatever gains most at the end of
  * training per step still to be run: the paused trial that a Gaussian process over configuration and step expects most of, or a new point. Gain is expected
  * improvement over the best predicted end. On bench/search (fidelity) the steps count once: a trial goes on from its checkpoint.
+ * In the last two fifths of a budget, and when no new trial may start, paused trials come first as long as any of them promises a gain: one that is begun late
+ * would hardly be brought to its end.
  */
 export function thaw(question: PruneQuestion): Promotion[] {
   const { pruner, objective, space, trials } = question;
   const compiled = compileSpace(space);
   const canStart = question.budgetTrials === undefined || trials.length < question.budgetTrials;
   if (canStart && trials.length < designSize(question, compiled)) return [];
+  const seeksNew = canStart && (question.budgetShare ?? 0) < CLOSING_SHARE;
   const waiting = trials.filter((t) => t.state === 'pruned' && lastStep(t) < pruner.maxSteps && isSound(question, t));
   if (waiting.length === 0) return [];
   const partial = partialResults([objective], trials, compiled, pruner.maxSteps);
@@ -65,7 +73,7 @@ export function thaw(question: PruneQuestion): Promotion[] {
   const gain = improvement(incumbent);
 
   const anchors = ranked.slice(0, ANCHORS).map((t) => codesOf(compiled, t.params));
-  const bar = canStart ? gainOfNew(question, compiled, posterior, gain, anchors) - Math.log(pruner.maxSteps) : Number.NEGATIVE_INFINITY;
+  const bar = seeksNew ? gainOfNew(question, compiled, posterior, gain, anchors) - Math.log(pruner.maxSteps) : Number.NEGATIVE_INFINITY;
   const paused = [...waiting].sort(byEnd).slice(0, MOST_COMPARED);
   const candidates = featuresOfRows(paused);
   const left = new Set(paused.keys());
@@ -75,7 +83,7 @@ export function thaw(question: PruneQuestion): Promotion[] {
     predict(posterior, candidates, paused.length, expected, variances);
     const scored = [...left]
       .map((i) => ({ i, log: gain(expected[i] as number, variances[i] as number) }))
-      .filter(({ log }) => canStart || log > Math.log(LEAST_GAIN))
+      .filter(({ log }) => seeksNew || log > Math.log(LEAST_GAIN))
       .map(({ i, log }) => ({ i, score: log - Math.log(pruner.maxSteps - lastStep(paused[i] as TrialRow)) }));
     scored.sort((a, b) => b.score - a.score || a.i - b.i);
     const [best] = scored;

@@ -19,6 +19,8 @@ export interface PruneQuestion {
   /** What the campaign's sampler carries, for pruners that share its model. */
   readonly samplerState?: SamplerState;
   readonly budgetTrials?: number;
+  /** How much of the campaign's time or node-hours is used, 0 to 1, where it has a budget of these. */
+  readonly budgetShare?: number;
 }
 
 export interface PruneVerdict {

@@ -1,11 +1,31 @@
 import { describe, expect, it } from 'vitest';
 import type { CampaignSpec } from '../../../src/domain/campaign.ts';
-import { stopVerdictOf } from '../../../src/domain/campaign-policy.ts';
+import { budgetShareOf, stopVerdictOf } from '../../../src/domain/campaign-policy.ts';
 import { newCampaignState, statusOf } from '../../../src/domain/campaign-state.ts';
 import { addRow } from '../../../src/domain/table.ts';
 import type { TrialRow } from '../../../src/domain/trial.ts';
 import { SPEC } from '../report/campaign.ts';
 import { completed } from '../view/rows.ts';
+
+describe('the share of a budget that is used', () => {
+  const state = (budget: CampaignSpec['budget'], nodeHoursShare?: number) => ({
+    ...newCampaignState('c', 60_000),
+    budget,
+    ...(nodeHoursShare === undefined ? {} : { nodeHoursShare }),
+  });
+  it.each([
+    ['trials alone are none', state({ trials: 10 }), undefined],
+    ['wall time', state({ trials: 10, wallSeconds: 240 }), 0.25],
+    ['a deadline', state({ deadline: new Date(180_000).toISOString() }), 0.5],
+    ['whichever is nearest its end', state({ wallSeconds: 240, deadline: new Date(180_000).toISOString() }), 0.5],
+    ['node-hours, by the last mark', state({ nodeHours: 4 }, 0.8), 0.8],
+    ['node-hours before the first mark', state({ nodeHours: 4 }), 0],
+    ['node-hours that are no budget any more', state({ wallSeconds: 240 }, 0.8), 0.25],
+    ['never more than all', state({ wallSeconds: 6 }), 1],
+  ])('%s', (_, campaign, share) => {
+    expect(budgetShareOf(campaign, 120_000)).toBe(share);
+  });
+});
 
 describe('the stop rules of a campaign', () => {
   const spec = {

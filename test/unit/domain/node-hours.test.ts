@@ -51,7 +51,9 @@ describe('the node-hours of a campaign', () => {
   it('are told at a half, at four fifths and at the end, once each, counted from pilots and not from trials', () => {
     const state = stateWith(10);
     expect(look(state, 1, 2).nearlySpent).toBeUndefined();
-    expect(look(state, 1, 2.5).nearlySpent).toEqual([{ campaign: 'c', text: 'more than 50 % of its node-hours are used: 5.0 of 10' }]);
+    expect(look(state, 1, 2.5).nearlySpent).toEqual([
+      { campaign: 'c', text: 'more than 50 % of its node-hours are used: 5.0 of 10', share: 0.5 },
+    ]);
     expect(look(state, 1, 3, true).nearlySpent).toBeUndefined();
     expect(look(state, 2, 1).nearlySpent?.[0]?.text).toContain('80 % of its node-hours are used: 8.0 of 10');
     expect(look(state, 2, 1.1).nearlySpent).toBeUndefined();

@@ -93,6 +93,15 @@ describe('what goes on', () => {
     expect(thaw(ask([...ended, trial(7, 0.8, 26), trial(8, 0.78, 26), ...paused]))).toEqual([]);
   });
 
+  test('in the last two fifths of a budget what was begun comes first, as long as it promises a gain', () => {
+    // A new point between 0.6 and 0.95 promises more than the one that was begun there.
+    const promising = [...ended, trial(5, 0.7, 4)];
+    expect(thaw(ask(promising, { budgetShare: 0.59 }))).toEqual([]);
+    expect(thaw(ask(promising, { budgetShare: 0.6 }))).toMatchObject([{ number: 5, toStep: 8 }]);
+    const hopeless = [...ended, trial(7, 0.8, 26), trial(8, 0.78, 26), trial(5, 0.05, 8), trial(6, 0.15, 8)];
+    expect(thaw(ask(hopeless, { budgetShare: 0.9 }))).toEqual([]);
+  });
+
   test('a trial that diverged is not taken up again', () => {
     const diverged = trial(5, 0.8, 4, { curve: [[4, Number.NaN]] });
     expect(thaw(ask([...ended, diverged, trial(6, 0.2, 4)], { budgetTrials: 6 })).map((p) => p.number)).not.toContain(5);
