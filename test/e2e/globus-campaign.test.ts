@@ -7,7 +7,7 @@ import { DriverError } from '../../src/systems/driver.ts';
 import type { CampaignResult } from '../../workflows/messages.ts';
 import { statusQuery, systemQuery, trialQuery, trialsQuery } from '../../workflows/messages.ts';
 import { cli, startCli } from '../support/cli.ts';
-import { type Engine, eventually, startEngine } from '../support/engine.ts';
+import { atRest, type Engine, eventually, startEngine } from '../support/engine.ts';
 import { type Rig, startRig } from '../support/globus-rig.ts';
 import { HAS_GLOBUS_PYTHON } from '../support/globus-sdk-child.ts';
 
@@ -142,10 +142,8 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a campaign on Globus Compute', () => {
       'the need of a login',
     );
     expect(JSON.stringify(parked)).toContain('holdfast login');
-    const asked = rig.service.exchanges.length;
-    await new Promise((resolve) => setTimeout(resolve, 2_000));
     // Parked means parked: no request goes out until somebody logs in.
-    expect(rig.service.exchanges.length).toBe(asked);
+    await atRest(() => rig.service.exchanges.length, 2_000);
     isLoggedIn = true;
     // What `holdfast login globus` does once it has the tokens.
     await wakeGlobusSystems({ env: {}, errors: process.stderr });

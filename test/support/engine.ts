@@ -71,6 +71,19 @@ export async function startEngine(settings: readonly string[] = []): Promise<Eng
   return engine;
 }
 
+/** Waits until a count has not moved for so long: what was under way when it should stop may still arrive. Throws when it never rests. */
+export async function atRest(count: () => number, milliseconds: number): Promise<void> {
+  await eventually(
+    async () => {
+      const before = count();
+      await new Promise((resolve) => setTimeout(resolve, milliseconds));
+      return count() === before;
+    },
+    90,
+    `a pause of ${milliseconds} ms`,
+  );
+}
+
 /** Polls until `check` gives something; for what has no event to wait for. Throws after `seconds`. */
 export async function eventually<T>(
   check: () => Promise<T | undefined | false> | T | undefined | false,

@@ -3,7 +3,7 @@ import { systemWorkflowId } from '../../src/domain/ids.ts';
 import { DriverError } from '../../src/systems/driver.ts';
 import { loginDoneSignal, statusQuery, systemQuery, trialsQuery } from '../../workflows/messages.ts';
 import { cli } from '../support/cli.ts';
-import { type Engine, eventually, startEngine } from '../support/engine.ts';
+import { atRest, type Engine, eventually, startEngine } from '../support/engine.ts';
 import { createScriptedDriver, type Script } from '../support/scripted-driver.ts';
 import { specification } from '../support/specification.ts';
 
@@ -53,9 +53,7 @@ describe('a system', () => {
         return status.problems.length > 0 && status.problems;
       });
       expect(problems.join(' ')).toContain('needs a login');
-      const calls = refused;
-      await new Promise((resolve) => setTimeout(resolve, 1500));
-      expect(refused).toBe(calls);
+      await atRest(() => refused, 1500);
       isLoggedIn = true;
       await engine.client.workflow.getHandle(systemWorkflowId('local')).signal(loginDoneSignal);
       const result = (await engine.client.workflow.getHandle('login-1').result()) as { counts: { completed: number } };
