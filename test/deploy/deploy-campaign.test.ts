@@ -22,7 +22,7 @@ beforeAll(() => {
   git('add', '.');
   git('commit', '-q', '-m', 'one');
 });
-afterAll(() => rmSync(top, { recursive: true, force: true }));
+afterAll(() => rmSync(top, { recursive: true, force: true, maxRetries: 5 }));
 
 /** A plan's file; `files` must be in the repository. */
 function planFile(name: string, files: string, repository = `{url: "file://${top}/upstream", branch: main}`): string {

@@ -19,7 +19,7 @@ beforeEach(() => {
   git('commit', '-q', '-m', 'one');
   writeFileSync(join(top, 'here.yaml'), 'version: 1\nname: here\nkind: local\ntitle: Here\nas_of: 2026-08-19\nsource: a test\nslots: 1\n');
 });
-afterEach(() => rmSync(top, { recursive: true, force: true }));
+afterEach(() => rmSync(top, { recursive: true, force: true, maxRetries: 5 }));
 
 async function command(files: string, action?: string, quiet = false) {
   const plan = join(top, 'deploy.yaml');

@@ -49,7 +49,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   if (sshd) await removeSshd(sshd);
-  rmSync(top, { recursive: true, force: true });
+  rmSync(top, { recursive: true, force: true, maxRetries: 5 });
 });
 beforeEach(() => {
   const here = mkdtempSync(join(top, 'case-'));
@@ -246,7 +246,7 @@ describe('verification', () => {
     ['src/train.py', 'is empty', () => writeFileSync(join(base, 'code', 'src', 'train.py'), '')],
     ['requirements', 'never installed', () => rmSync(join(base, 'venv', '.holdfast-stamp'))],
     ['python', 'does not run', () => rmSync(join(base, 'venv', 'bin'), { recursive: true })],
-    ['dataset', 'cifar-100-python', () => rmSync(join(base, 'data'), { recursive: true, force: true })],
+    ['dataset', 'cifar-100-python', () => rmSync(join(base, 'data'), { recursive: true, force: true, maxRetries: 5 })],
   ])('names %s when it %s', async (name, words, spoil) => {
     await run({ action: 'repo' });
     // What the python step leaves, without the time that pip takes.

@@ -40,7 +40,7 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a campaign on Globus Compute', () => {
     await engine?.close();
     await rig?.end();
     delete process.env.GLOBUS_COMPUTE_USER_DIR;
-    rmSync(endpointHome, { recursive: true, force: true });
+    rmSync(endpointHome, { recursive: true, force: true, maxRetries: 5 });
   });
 
   /** The guide's own blocks (section 4), with the endpoint's id put in. */

@@ -13,7 +13,7 @@ const canMount = (() => {
   const folder = mkdtempSync(path.join(tmpdir(), 'holdfast-may-mount-'));
   const disk = mountSmallDisk(folder, 64);
   disk?.unmount();
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   return disk !== undefined;
 })();
 

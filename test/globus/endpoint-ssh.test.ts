@@ -66,7 +66,7 @@ describe.skipIf(!HAS_GLOBUS_PYTHON || whyNoSshd() !== undefined).each(TRANSPORTS
     afterAll(async () => {
       process.chdir(here);
       if (sshd) await removeSshd(sshd);
-      rmSync(folder, { recursive: true, force: true });
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     });
 
     const run = (...words: string[]) => startCli(['endpoint', ...words], { env: sshd.env as Record<string, string> }).end();

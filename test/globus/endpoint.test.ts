@@ -42,7 +42,7 @@ beforeAll(() => {
 beforeEach(() => {
   printed = '';
 });
-afterAll(() => rmSync(base, { recursive: true, force: true }));
+afterAll(() => rmSync(base, { recursive: true, force: true, maxRetries: 5 }));
 
 const change = (from: string | RegExp, to: string) => shipped.replace(from, to);
 

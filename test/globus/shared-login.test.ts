@@ -35,7 +35,7 @@ describe.skipIf(!HAS_SQLITE || !HAS_GLOBUS_PYTHON)("the Python SDK's storage.db"
     path = join(folder, 'storage.db');
     store = (await openSdkStore(path)) as TokenStore;
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
 
   it('written by us is read by the SDK, and only the user can read the file', async () => {
     await store.write('user/production', [

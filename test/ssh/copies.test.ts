@@ -28,7 +28,7 @@ afterAll(async () => {
   if (reason) return;
   await proxy.close();
   await removeSshd(sshd);
-  for (const folder of [here, there]) rmSync(folder, { recursive: true, force: true });
+  for (const folder of [here, there]) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
 function makeFile(name: string, bytes: number): { file: string; content: Buffer; sha256: string } {

@@ -97,7 +97,7 @@ export async function startConnectProxy(host: string, port: number): Promise<Con
       distrust();
       cut();
       await Promise.all([service, proxy].map((server) => new Promise((resolve) => server.close(resolve))));
-      rmSync(folder, { recursive: true, force: true });
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }

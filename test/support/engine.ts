@@ -65,7 +65,8 @@ export async function startEngine(settings: readonly string[] = []): Promise<Eng
       await Promise.all(workers.map((worker) => worker.finished.catch(() => undefined)));
       await connection.close();
       await server.stop();
-      rmSync(folder, { recursive: true, force: true });
+      // An agent of a campaign that was terminated may still write into it.
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
   return engine;

@@ -108,7 +108,7 @@ export async function startPasscodeServer(options: PasscodeServerOptions): Promi
     async close() {
       for (const client of open) client.end();
       await new Promise<void>((resolve) => server.close(() => resolve()));
-      rmSync(folder, { recursive: true, force: true });
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }

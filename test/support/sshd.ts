@@ -154,7 +154,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<TestSshd> {
 /** Stops it and removes its folder. */
 export async function removeSshd(sshd: TestSshd): Promise<void> {
   await sshd.stop();
-  rmSync(sshd.folder, { recursive: true, force: true });
+  rmSync(sshd.folder, { recursive: true, force: true, maxRetries: 5 });
 }
 
 /** Process ids of a process's children (the per-connection sshds), theirs included. */

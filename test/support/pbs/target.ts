@@ -46,7 +46,7 @@ function targetOf(title: string, profile: PbsProfile, shell: RemoteShell, settin
     driver: () => createPbsDriver({ name: SYSTEM, profile, shell, closeSeconds: 300 }),
     async close() {
       await shell.run({ script: 'rm -rf "$HOME/.holdfast/$1" "$HOME/$1"; rmdir "$HOME/.holdfast" 2>/dev/null; true', args: [SYSTEM] });
-      rmSync(localBase, { recursive: true, force: true });
+      rmSync(localBase, { recursive: true, force: true, maxRetries: 5 });
       await end();
     },
   };

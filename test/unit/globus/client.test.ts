@@ -61,7 +61,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await service.end();
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
 const once = (fault: Fault, path = /./) => {

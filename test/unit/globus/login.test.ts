@@ -52,7 +52,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await service.end();
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
 const tokenRequests = () => service.exchanges.filter((exchange) => exchange.path === '/v2/oauth2/token');

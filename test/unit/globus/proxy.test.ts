@@ -68,7 +68,7 @@ describe.skipIf(!HAS_OPENSSL)('a client behind a proxy', () => {
   afterAll(async () => {
     await proxy?.end();
     await service?.end();
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   });
   beforeEach(() => {
     proxy.refusals.length = 0;

@@ -42,7 +42,7 @@ Host *
   writeFileSync(join(home, '.ssh', 'conf.d', 'one.conf'), 'Host included\n  HostName inc.example.org\n  Port 77\n');
   writeFileSync(join(home, '.ssh', 'conf.d', 'not-read.txt'), 'Host included\n  User nobody\n');
 });
-afterAll(() => rmSync(home, { recursive: true, force: true }));
+afterAll(() => rmSync(home, { recursive: true, force: true, maxRetries: 5 }));
 
 /** What OpenSSH itself makes of the file. */
 function openssh(host: string): Map<string, string[]> {

@@ -28,7 +28,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.unstubAllEnvs();
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
 const calls = () => readFileSync(join(folder, 'calls'), 'utf8').trim().split('\n');

@@ -20,7 +20,7 @@ let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'hf-exchange-'));
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
 
 /** A home folder whose rc file is as noisy as any: prints, prints an error, echoes commands, reads stdin without end in sight. */
 function noisyHome(entry: (typeof SHELLS)[number]): NodeJS.ProcessEnv {

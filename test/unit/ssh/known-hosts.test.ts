@@ -19,7 +19,7 @@ beforeAll(() => {
   execFileSync('ssh-keygen', ['-q', '-t', 'ecdsa', '-N', '', '-f', join(folder, 'ec')]);
   keys.ec = readFileSync(join(folder, 'ec.pub'), 'utf8').split(' ').slice(0, 2).join(' ');
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
 
 const blob = (name: string) => Buffer.from((keys[name] ?? '').split(' ')[1] ?? '', 'base64');
 const judge = (text: string, host: string, key: string) => judgeHostKey(parseKnownHosts(text, 'known_hosts'), host, blob(key)).kind;

@@ -15,7 +15,7 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'hf-pw-'));
   env = { HOLDFAST_RUNTIME_DIR: join(folder, 'run') };
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
 
 const ready: LoginState = { kind: 'ready', since: '2026-01-01T00:00:00.000Z' };
 const waiting: LoginState = { kind: 'needs_login', since: '2026-01-01T00:00:00.000Z', why: 'no login' };
