@@ -22,6 +22,9 @@ function reportsKept(counts: readonly number[]): number {
   return 1;
 }
 
+/** A step on the model's axis. What a training reports before its first step (epoch -1, as a check before it begins) counts as its beginning. */
+const depthOf = (step: number): number => Math.log(Math.max(step, 0) + 1);
+
 /**
  * Reports of all trials, running ones included, when some were stopped early; undefined while none was (then the ends say all) and with several objectives.
  * A diverged report (not a number) is left out. `maxSteps` are those of a whole training; absent: the longest that was seen.
@@ -53,7 +56,7 @@ export function partialResults(
     for (const { step, loss } of points.slice(-kept)) {
       const row = new Float64Array(point.length + 1);
       row.set(point);
-      row[point.length] = Math.log(step + 1) / Math.log(longest + 1);
+      row[point.length] = depthOf(step) / depthOf(Math.max(longest, 1));
       codes.push(row);
       losses.push(loss - (ahead.get(step) ?? 0));
     }

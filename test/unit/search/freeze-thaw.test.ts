@@ -72,6 +72,21 @@ test('of many reports the last ones of each trial are kept, 400 rows at most', (
   expect(partial?.codes).toHaveLength(300);
 });
 
+test('reports at step 0 and before it (a check before training begins) have a place in the model', () => {
+  const early = [-1, 0].flatMap((last) => [
+    trial(1, 0.2, 2, {
+      curve: [
+        [-3, 0.1],
+        [last, 0.2],
+      ] as const,
+    }),
+    trial(2, 0.6, 2, { curve: [[last, 0.3]] as const }),
+  ]);
+  const codes = partialResults([MAXIMIZE[0]], early, compileSpace(space))?.codes ?? [];
+  expect(codes.map((row) => row[1])).toEqual(codes.map(() => 0));
+  expect(codes.length).toBe(6);
+});
+
 describe('what goes on', () => {
   const ended = [0.1, 0.35, 0.6, 0.95].map((x, i) => trial(i + 1, x, 26));
 
