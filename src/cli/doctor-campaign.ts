@@ -8,6 +8,7 @@ import { DriverError } from '../systems/driver.ts';
 import { readBundle } from '../systems/spool/bundle.ts';
 import { plural } from '../view/format.ts';
 import type { Finding } from './doctor.ts';
+import { idleModel } from './idle-model.ts';
 import type { CliIo } from './io.ts';
 import { lostScript } from './lost-script.ts';
 import { describeSpec } from './start-commands.ts';
@@ -25,6 +26,7 @@ export async function checkCampaignFile(
     if (spec.training.bundle !== undefined) findings.push(await code(spec.training.bundle));
     const warnings = [...(await lostScript(spec)), ...(await unreadParameters(spec))];
     findings.push(...warnings.map((found): Finding => ({ id: 'training-command', title: 'Training command', status: 'warn', found })));
+    findings.push(...idleModel(spec).map((found): Finding => ({ id: 'llm-share', title: 'Language model', status: 'warn', found })));
     if (spec.llm !== undefined) findings.push(await key(spec.llm, env));
     return { findings, system: spec.system.name };
   } catch (error) {

@@ -13,6 +13,7 @@ import { tellingOrder } from '../view/parameters.ts';
 import { isHeld, isPolled } from './absent-worker.ts';
 import { CliError, type Exit, withCode } from './exit-codes.ts';
 import { withFoldersHere } from './folders-here.ts';
+import { idleModel } from './idle-model.ts';
 import { type CliIo, type CommonOptions, print, type QuietOptions, withClient } from './io.ts';
 import { lostScript } from './lost-script.ts';
 import { unreadParameters } from './unread-parameters.ts';
@@ -34,7 +35,7 @@ export async function validate(file: string, options: CommonOptions, io: CliIo):
   }
 }
 
-/** What is no mistake and yet hardly meant: code or a script that is not there, a parameter that it does not read, more trials at once than the endpoint's own file has workers for. */
+/** What is no mistake and yet hardly meant: code or a script that is not there, a parameter that it does not read, a model that is never asked, more trials at once than the endpoint's own file has workers for. */
 async function warningsOf(spec: CampaignSpec): Promise<string[]> {
   const { bundle } = spec.training;
   const missing =
@@ -43,7 +44,13 @@ async function warningsOf(spec: CampaignSpec): Promise<string[]> {
       : [
           `training.bundle: there is no folder ${bundle} here. The worker then looks for it where it was started; without it the campaign fails at once.`,
         ];
-  return [...missing, ...(await lostScript(spec)), ...(await unreadParameters(spec)), ...(await endpointWarnings(spec))];
+  return [
+    ...missing,
+    ...(await lostScript(spec)),
+    ...(await unreadParameters(spec)),
+    ...idleModel(spec),
+    ...(await endpointWarnings(spec)),
+  ];
 }
 
 async function endpointWarnings(spec: CampaignSpec): Promise<string[]> {
