@@ -1,4 +1,4 @@
-import { open, rename, rm } from 'node:fs/promises';
+import { open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { makeFolder } from '../make-folder.ts';
 
@@ -28,9 +28,16 @@ const ADVICE: Readonly<Record<string, readonly [code: string, what: string]>> = 
 
 /**
  * Writes a file so that a reader sees the old text or the new one, never half of it: temporary file, fsync, rename, fsync of the folder.
- * Makes missing folders. Throws ReportError when the folder is not writable, not a folder, or full; the old file then still stands.
+ * Makes missing folders. A link stays a link, and what is no file (a pipe, a terminal, /dev/stdout) is written into, never replaced. Throws ReportError when the folder is not writable, not a folder, or full; the old file then still stands.
  */
 export async function writeAtomically(path: string, text: string): Promise<void> {
+  const there = await stat(path).catch(() => undefined);
+  if (there === undefined || there.isDirectory()) await replaceWhole(path, text);
+  else if (there.isFile()) await replaceWhole(await realpath(path).catch(() => path), text);
+  else await writeFile(path, text);
+}
+
+async function replaceWhole(path: string, text: string): Promise<void> {
   const temporary = join(dirname(path), `.${process.pid}-${Math.random().toString(36).slice(2)}.tmp`);
   try {
     await makeFolder(dirname(path));

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -241,6 +241,21 @@ describe('report files', () => {
     } finally {
       execFileSync('umount', [mount]);
     }
+  });
+
+  it('keeps a link a link, and writes into a pipe instead of putting a file in its place', async () => {
+    const home = await mkdtemp(join(folder, 'places-'));
+    const [file, link, pipe] = [join(home, 'real.csv'), join(home, 'link.csv'), join(home, 'pipe')];
+    await writeAtomically(file, 'old');
+    await symlink('real.csv', link);
+    await writeAtomically(link, 'new');
+    expect((await lstat(link)).isSymbolicLink()).toBe(true);
+    expect(await readFile(file, 'utf8')).toBe('new');
+    execFileSync('mkfifo', [pipe]);
+    const [read] = await Promise.all([readFile(pipe, 'utf8'), writeAtomically(pipe, 'rows')]);
+    expect(read).toBe('rows');
+    expect((await lstat(pipe)).isFIFO()).toBe(true);
+    expect((await readdir(home)).sort()).toEqual(['link.csv', 'pipe', 'real.csv']);
   });
 });
 
