@@ -163,6 +163,47 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('an endpoint that cannot be reached', () => 
     await driver.closeLaunch('withdrawn');
   });
 
+  it('that is locked, or that the service has trouble with, holds up its own campaign only', async () => {
+    const { driver } = rig;
+    await driver.prepareLaunch(onSecond('locked'), () => undefined);
+    await driver.prepareLaunch(rig.plan('open'), () => undefined);
+    const lock = '{"status": "Failed", "code": "RESOURCE_LOCKED", "detail": "Endpoint is locked"}';
+    rig.service.fault = ({ path }) => (path.includes(`${SECOND}/submit`) ? { kind: 'status', status: 423, body: lock } : undefined);
+    expect(await driver.send([...offers('locked', 1, { x: 0.5, seconds: 6 }), ...offers('open', 1)])).toEqual({
+      answers: ['offered', 'offered'],
+    });
+    let last: LookResult | undefined;
+    const watched = {
+      onLook: (result: LookResult | undefined) => {
+        last = result ?? last;
+      },
+    };
+    const count = (least: number) =>
+      lookUntil(
+        () => driver,
+        (records) => records.length >= least,
+        watched,
+      );
+    expect((await count(1)).map(({ campaign }) => campaign)).toEqual(['open']);
+    expect(last?.concerns).toEqual([{ campaign: 'locked', text: expect.stringMatching(/locked.*The trials wait/) }]);
+    rig.service.fault = () => undefined;
+    await lookUntil(
+      () => driver,
+      (_, result) => result?.running.length === 1,
+    );
+    // Everything that concerns this endpoint fails, its looks and its health too.
+    rig.service.fault = ({ path }) => (path.includes(SECOND) ? { kind: 'status', status: 500 } : undefined);
+    expect(await driver.send(offers('open', 2).slice(1))).toEqual({ answers: ['offered'] });
+    const ended = await count(2);
+    expect(ended.map(({ campaign, values, retried }) => [campaign, values, retried]).sort()).toEqual([
+      ['locked', [0.5], undefined],
+      ['open', [0.5], undefined],
+    ]);
+    rig.service.fault = () => undefined;
+    await driver.closeLaunch('locked');
+    await driver.closeLaunch('open');
+  });
+
   it('for a while is noticed to be back also when no task carries the attempt any more', async () => {
     const { driver } = rig;
     await driver.prepareLaunch(rig.plan('waiting'), () => undefined);

@@ -25,6 +25,8 @@ export interface CampaignWatch {
   scoutedAt: number;
   /** No worker was free to read files lately: until then (performance.now()) nobody waits for one again. */
   filesWaitUntil?: number;
+  /** The code of what cut off the last look at it; its words may change from look to look. */
+  trouble?: string;
   /** A submission of trials was refused (performance.now()): it is tried again later. */
   refusedAt?: number;
   /** A task that writes stop files, and for which attempts. */
@@ -138,6 +140,8 @@ export function watchNotices(facts: CampaignFacts, watch: CampaignWatch): string
   if (concern !== undefined) notices.push(`${facts.campaign}: ${concern}`);
   else if (!watch.health.isOnline)
     notices.push(`endpoint ${facts.endpointId} is offline: start it with \`holdfast endpoint start\`; the trials wait.`);
+  if (watch.trouble !== undefined)
+    notices.push(`${facts.campaign}: not all could be asked of its endpoint (${watch.trouble}); it is asked again.`);
   const counts = new Map<string, number>();
   for (const [name, attempt] of Object.entries(facts.attempts)) {
     if (attempt.ended !== undefined) continue;

@@ -39,7 +39,13 @@ export const STATUS_TABLE: readonly StatusRow[] = [
     code: 'HF-GLOBUS-INVALID',
     next: 'Compare the settings with the endpoint (`holdfast endpoint validate`).',
   },
-  { from: 423, to: 423, class: 'transport', code: 'HF-GLOBUS-LOCKED', next: 'The endpoint is locked; it is asked again.' },
+  {
+    from: 423,
+    to: 423,
+    class: 'transport',
+    code: 'HF-GLOBUS-LOCKED',
+    next: 'Somebody stopped the endpoint remotely, which locks it for a while; it is asked again.',
+  },
   { from: 425, to: 425, class: 'transport', code: 'HF-GLOBUS-EARLY', next: 'It is asked again.' },
   { from: 429, to: 429, class: 'transport', code: 'HF-GLOBUS-RATE-LIMIT', next: 'It is asked again when the limit allows.' },
   { from: 400, to: 499, class: 'refused', code: 'HF-GLOBUS-REFUSED', next: 'Read the text of the service.' },
@@ -84,6 +90,11 @@ export class GlobusHttpError extends DriverError {
     this.serviceCode = serviceCode;
     this.retryAfterSeconds = retryAfterSeconds;
   }
+}
+
+/** What says nothing about another campaign's endpoint: a refusal, or a lock. */
+export function concernsOneCampaign(error: unknown): error is DriverError {
+  return error instanceof DriverError && (error.class === 'refused' || error.code === 'HF-GLOBUS-LOCKED');
 }
 
 /** A call that may have had its effect: the connection ended, time ran out, or the answer cannot be read. Never re-send it blindly. */

@@ -5,6 +5,7 @@ import type { CampaignFacts } from './campaign-facts.ts';
 import { type AskedTasks, concernOf, lookAtCampaign, taskIds, watchNotices } from './campaign-watch.ts';
 import type { GlobusConnection } from './connection.ts';
 import { noteRefusal } from './endpoint-health.ts';
+import { concernsOneCampaign } from './http-errors.ts';
 import type { KnownCampaigns } from './known-campaigns.ts';
 import { busySlots, nameOf, PILOT } from './watch-trials.ts';
 
@@ -23,14 +24,12 @@ export async function lookAtCampaigns(
   const notices: string[] = [];
   const concerns: { campaign: string; text: string }[] = [];
   const asked = await askTogether(known, connection, signal);
+  let failure: DriverError | undefined;
+  let isServed = false;
   for (const facts of known.all()) {
-    await known
-      .alone(facts.campaign, () => lookAtCampaign({ ...known.lookOf(facts, signal), ...asked.get(facts.authMethod) }))
-      .catch((error: unknown) => {
-        // What one campaign's endpoint refuses must not end the look for the others.
-        if (!(error instanceof DriverError) || error.class !== 'refused') throw error;
-        noteRefusal(known.watchOf(facts.campaign).health, error);
-      });
+    const failed = await lookAtOne(known, facts, { signal, ...asked.get(facts.authMethod) });
+    failure ??= failed;
+    isServed ||= failed === undefined;
     const watch = known.watchOf(facts.campaign);
     notices.push(...watchNotices(facts, watch));
     const text = concernOf(facts, watch);
@@ -38,6 +37,8 @@ export async function lookAtCampaigns(
   }
   notices.unshift(...(await told()));
   const ended = known.all().flatMap((facts) => Object.values(facts.attempts).flatMap((attempt) => attempt.ended ?? []));
+  // The service answers for nobody: the activity is tried again ever less often. What ended all the same is told first.
+  if (failure !== undefined && !isServed && ended.length === 0) throw failure;
   const running = known
     .all()
     .map((facts) => ({ campaign: facts.campaign, pilot: PILOT, busy: busySlots(facts, known.watchOf(facts.campaign).sights) }))
@@ -47,6 +48,28 @@ export async function lookAtCampaigns(
     .digest('hex');
   if (ended.length === 0 && cursor === request.cursor) return undefined;
   return { cursor, ended, running, pilots: [], broken: [], notices: notices.slice(0, 10), concerns };
+}
+
+/** What one campaign's endpoint refuses, or does not answer, must not end the look for the others; the latter is returned. */
+async function lookAtOne(
+  known: KnownCampaigns,
+  facts: CampaignFacts,
+  { signal, asked }: { readonly signal: AbortSignal; readonly asked?: AskedTasks },
+): Promise<DriverError | undefined> {
+  const watch = known.watchOf(facts.campaign);
+  delete watch.trouble;
+  try {
+    await known.alone(facts.campaign, () => lookAtCampaign({ ...known.lookOf(facts, signal), ...(asked === undefined ? {} : { asked }) }));
+    return undefined;
+  } catch (error) {
+    if (concernsOneCampaign(error)) {
+      noteRefusal(watch.health, error);
+      return undefined;
+    }
+    if (!(error instanceof DriverError) || error.class !== 'transport') throw error;
+    watch.trouble = error.code;
+    return error;
+  }
 }
 
 /** One status request for the pending tasks of all campaigns, for each login that they use. */

@@ -1,6 +1,6 @@
-import { DriverError } from '../driver.ts';
 import type { AttemptFacts } from './campaign-facts.ts';
 import type { CampaignLook, CampaignWatch } from './campaign-watch.ts';
+import { concernsOneCampaign } from './http-errors.ts';
 import { type SubmitContext, submitAttempts } from './submit-trials.ts';
 
 /**
@@ -12,7 +12,7 @@ export async function submitOrWait(context: SubmitContext, watch: CampaignWatch,
   try {
     await submitAttempts(context, names);
   } catch (error) {
-    if (!(error instanceof DriverError) || error.class !== 'refused') throw error;
+    if (!concernsOneCampaign(error)) throw error;
     watch.refusedAt = performance.now();
   }
 }

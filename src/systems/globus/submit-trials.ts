@@ -2,7 +2,7 @@ import type { OfferRecord } from '../../domain/spool.ts';
 import { DriverError } from '../driver.ts';
 import type { CampaignFacts } from './campaign-facts.ts';
 import type { TaskTarget } from './control-tasks.ts';
-import { AmbiguousAnswerError } from './http-errors.ts';
+import { AmbiguousAnswerError, concernsOneCampaign } from './http-errors.ts';
 import { sendInParts } from './payload-parts.ts';
 import { sleep } from './request-budget.ts';
 import { packPayload } from './serialize.ts';
@@ -38,7 +38,7 @@ export async function submitAttempts(context: SubmitContext, names: readonly str
   try {
     for (let from = 0; from < due.length; from += SUBMIT_BATCH) await submitBatch(context, due.slice(from, from + SUBMIT_BATCH));
   } catch (error) {
-    if (error instanceof DriverError && error.class === 'refused') await noteRefused(context, due, error.message);
+    if (concernsOneCampaign(error)) await noteRefused(context, due, error.message);
     throw error;
   }
 }

@@ -1,8 +1,9 @@
-import { DriverError, RECALL_REASON, type SentOrders, type SystemOrder } from '../driver.ts';
+import { RECALL_REASON, type SentOrders, type SystemOrder } from '../driver.ts';
 import { type CampaignFacts, newAttempt } from './campaign-facts.ts';
 import type { CampaignWatch } from './campaign-watch.ts';
 import { submitControl } from './control-tasks.ts';
 import { noteRefusal } from './endpoint-health.ts';
+import { concernsOneCampaign } from './http-errors.ts';
 import type { KnownCampaigns } from './known-campaigns.ts';
 import { submitOrWait, wasNeverSent } from './refused-attempts.ts';
 import { sendStops } from './stop-files.ts';
@@ -81,7 +82,7 @@ async function unlessRefused(watch: CampaignWatch, work: () => Promise<unknown>)
   try {
     await work();
   } catch (error) {
-    if (!(error instanceof DriverError) || error.class !== 'refused') throw error;
+    if (!concernsOneCampaign(error)) throw error;
     noteRefusal(watch.health, error);
   }
 }

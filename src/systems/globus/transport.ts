@@ -138,7 +138,7 @@ async function once<T>(options: TransportOptions, call: Call<T>, what: string, b
   if (status < 200 || status > 299) {
     const failure = httpError(status, text, retryAfter, what, askedAt);
     // 5xx of a gateway does not say whether the service behind it acted.
-    throw !call.repeatable && status !== 429 && failure.class === 'transport' ? new AmbiguousAnswerError(what, failure) : failure;
+    throw !call.repeatable && !NOT_ACTED.has(status) && failure.class === 'transport' ? new AmbiguousAnswerError(what, failure) : failure;
   }
   try {
     return call.answer.parse(JSON.parse(text));
@@ -162,6 +162,8 @@ async function textOf({ body }: ServiceAnswer): Promise<string> {
   return text + decoder.decode();
 }
 
+/** Answers that come before any effect: a locked endpoint, too many requests. */
+const NOT_ACTED = new Set([423, 429]);
 /** Codes of ours for a request that never went out: even a submission may be tried again. */
 const UNSENT = new Set(['HF-GLOBUS-UNREACHABLE', 'HF-GLOBUS-PROXY']);
 /** Errors that show that no byte of the request went out. */
