@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { LookResult, SystemOrder } from '../../src/systems/driver.ts';
@@ -89,7 +89,7 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('an endpoint that cannot be reached', () => 
   });
 
   it('that refuses one campaign’s trials stands in the way of no other: what was refused waits uncharged, and is sent when it is mended', async () => {
-    const { driver } = rig;
+    const driver = rig.restart({ stateDirectory: join(rig.folder, 'state-refused') });
     await driver.prepareLaunch(onSecond('refused'), () => undefined);
     await driver.prepareLaunch(rig.plan('served'), () => undefined);
     // Its owner has restricted the functions; what runs for the campaign otherwise (looks, stops) is another function to the list.
@@ -114,7 +114,7 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('an endpoint that cannot be reached', () => 
       expect.stringMatching(/^refused: .*not permitted.*ask its owner to add ours.*[0-9a-f-]{36}.*The trials wait\.$/),
     ]);
     // Refused again and again, also of a worker that was restarted meanwhile.
-    const later = rig.restart();
+    const later = rig.restart({ stateDirectory: join(rig.folder, 'state-refused') });
     const refusals = () => rig.service.injected;
     const soFar = refusals();
     await lookUntil(
@@ -138,7 +138,7 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('an endpoint that cannot be reached', () => 
 
   it('that refuses a campaign’s trials lets them be withdrawn, and ends those that ran before', async () => {
     const driver = rig.restart({ stateDirectory: join(rig.folder, 'state-withdrawn') });
-    await driver.prepareLaunch(onSecond('withdrawn'), () => undefined);
+    const { directory } = await driver.prepareLaunch(onSecond('withdrawn'), () => undefined);
     await driver.send(offers('withdrawn', 1, { x: 0.5, seconds: 300 }));
     await lookUntil(
       () => driver,
@@ -159,12 +159,14 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('an endpoint that cannot be reached', () => 
       expect.stringContaining('not permitted'),
     ]);
     rig.service.fault = () => undefined;
-    for (const task of rig.endpoint.running) rig.endpoint.killWorker(task);
+    // What nobody could ask to stop is ended by hand.
+    writeFileSync(join(directory, 'spool', 'stop', 'all'), 'the test is over');
+    await rig.endpoint.idle();
     await driver.closeLaunch('withdrawn');
   });
 
   it('that is locked, or that the service has trouble with, holds up its own campaign only', async () => {
-    const { driver } = rig;
+    const driver = rig.restart({ stateDirectory: join(rig.folder, 'state-locked') });
     await driver.prepareLaunch(onSecond('locked'), () => undefined);
     await driver.prepareLaunch(rig.plan('open'), () => undefined);
     const lock = '{"status": "Failed", "code": "RESOURCE_LOCKED", "detail": "Endpoint is locked"}';
@@ -316,6 +318,7 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('an endpoint that cannot be reached', () => 
     rig.endpoint.workers = 1;
     rig.service.fault = withoutConsole;
     const second = new GlobusSdkChild(54_001);
+    let first: GlobusSdkChild | undefined;
     try {
       await second.ready;
       await driver.prepareLaunch(rig.plan('waited'), () => undefined);
@@ -323,19 +326,19 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('an endpoint that cannot be reached', () => 
       await driver.send(offers('waited', 3, { x: 0.5, seconds: 3 }).slice(1));
       // A small task overtook those that wait, and saw that they wait.
       const facts = () => readFileSync(join(rig.folder, 'state-waited', 'campaigns', 'waited.json'), 'utf8');
-      const first = await lookUntil(
+      const early = await lookUntil(
         () => driver,
         () => facts().includes('"engine"'),
       );
       rig.endpoint.loseQueued();
       rig.endpoint.killProcess();
-      rig.endpoint.useEngine(second);
+      first = rig.endpoint.useEngine(second);
       const rest = await lookUntil(
         () => driver,
-        (records) => first.length + records.length >= 3,
+        (records) => early.length + records.length >= 3,
         { seconds: 90 },
       );
-      expect([...first, ...rest].map(({ trial, status }) => [trial, status]).sort()).toEqual(
+      expect([...early, ...rest].map(({ trial, status }) => [trial, status]).sort()).toEqual(
         [1, 2, 3].map((number) => [`trial-000${number}`, 'completed']),
       );
     } finally {
@@ -343,6 +346,7 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('an endpoint that cannot be reached', () => 
       rig.endpoint.workers = 4;
     }
     await driver.closeLaunch('waited');
+    if (first !== undefined) rig.endpoint.useEngine(first);
     await second.end();
   });
 

@@ -96,9 +96,11 @@ export class StandInEndpoint {
     this.startedAt = Date.now() / 1000;
   }
 
-  /** The process that is started after one died has an engine of its own. */
-  useEngine(child: GlobusSdkChild): void {
+  /** The process that is started after one died has an engine of its own. Returns the one before. */
+  useEngine(child: GlobusSdkChild): GlobusSdkChild {
+    const before = this.#child;
     this.#child = child;
+    return before;
   }
 
   /** What waits in the user-endpoint process is gone with it, and stays pending for ever. */
