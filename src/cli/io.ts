@@ -28,8 +28,18 @@ export function progressOf(io: Pick<CliIo, 'errors'>, options: { readonly quiet?
 
 export function processIo(): CliIo {
   const controller = new AbortController();
-  process.once('SIGINT', () => controller.abort());
+  const leave = () => controller.abort();
+  process.once('SIGINT', leave);
+  for (const stream of [process.stdout, process.stderr]) endWithReader(stream, leave);
   return { env: process.env, input: process.stdin, output: process.stdout, errors: process.stderr, interrupted: controller.signal };
+}
+
+/** Whoever read our words has gone (`holdfast watch | head -1`): that ends the view as Ctrl-C does, and is no fault. Other errors are thrown as ever. */
+export function endWithReader(stream: Pick<NodeJS.WritableStream, 'on'>, leave: () => void): void {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    leave();
+  });
 }
 
 /** Prints one JSON document, or the text. A text always ends with one line break. */
