@@ -163,7 +163,11 @@ def is_process(record: Optional[Json]) -> bool:
     if not record or record.get("boot_id") != boot_id():
         return False
     pid = record.get("pid")
-    return isinstance(pid, int) and pid > 1 and process_start(pid) == record.get("start_time")
+    if not isinstance(pid, int) or pid <= 1:
+        return False
+    start = process_start(pid)
+    # No start time is on record of a process that had ended by the time it was looked at, and of all where there is no /proc.
+    return start == record.get("start_time") and (start is not None or not os.path.isdir("/proc/self"))
 
 
 def processes_with(tokens: Set[str]) -> List[int]:

@@ -78,6 +78,18 @@ def test_a_training_that_ends_by_itself_without_its_agent_keeps_its_real_end(spo
     assert launch.starts() == ["trial-0001.1"]
 
 
+def test_a_training_that_ended_before_its_keeper_had_a_look_at_it_keeps_its_real_end(spool):
+    launch = spool(named())
+    launch.offer(1)
+    launch.agent(env={"HOLDFAST_FAILPOINT": "after-spawn"}).wait(timeout=60)
+    wait_for((launch.attempt(1) / "exit.json").exists)
+    process = json.loads((launch.attempt(1) / "process.json").read_text())
+    launch.write("trials/trial-0001/attempt-1/process.json", dict(process, start_time=None))
+    record = launch.run(pilot="p2")["trial-0001.1"]
+    assert (record["status"], record["values"]) == ("completed", [0.01])
+    assert "killing" not in launch.path("pilots/p2/agent.log").read_text()
+
+
 def test_the_exit_code_of_a_training_that_outlived_its_agent_is_known(spool):
     launch = spool(["/bin/sh", "-c", "sleep 0.5; echo why >&2; exit 7"])
     launch.offer(1)
