@@ -133,6 +133,7 @@ async function startTrialWorkflow(
     hasSearchAttributes: state.hasSearchAttributes,
     ...(row.note === undefined ? {} : { note: row.note }),
     ...resumed,
+    ...(spec.pruner === undefined ? {} : { lastStep: spec.pruner.maxSteps }),
     ...(spec.limits.trialSeconds === undefined ? {} : { trialSeconds: spec.limits.trialSeconds }),
   };
   const typedSearchAttributes = [

@@ -138,6 +138,8 @@ export interface TrialInput {
   readonly targetStep?: number;
   /** targetStep is a rung, not the end: a trial that gets there is paused (state pruned, with its value) and may be promoted, unless its training says that it is final. */
   readonly isPartial?: boolean;
+  /** Steps of a whole training, where the campaign has a pruner. */
+  readonly lastStep?: number;
   readonly resumeFrom?: number;
   readonly firstAttempt?: number;
   /** Seconds of training in the attempts before. */

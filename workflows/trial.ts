@@ -32,7 +32,7 @@ export async function hpoTrial(trial: TrialInput): Promise<TrialOutcome> {
       const end = await mail.attemptEnd();
       const record = end.kind === 'record' ? end.record : undefined;
       runSeconds += record?.run_seconds ?? 0;
-      const verdict = judge(toResult(end), ledger, trial.retries, mail.request?.kind);
+      const verdict = judge(toResult(end), ledger, trial.retries, mail.request?.kind, trial.lastStep);
       mail.noteEnd(end, verdict);
       if (verdict.kind === 'done') {
         if (record !== undefined && record.attempt < mail.attempt) await mail.stopReplacement();

@@ -35,11 +35,13 @@ export type Verdict =
 
 /**
  * Decides what an attempt's end means for its trial. The failure table gives the budget that is charged; the budgets never mix.
- * A request from above turns every end but a complete result into the requested one.
+ * A request from above turns every end but a complete result into the requested one; a training that was told to stop too late and had reached
+ * `lastStep` with a value is complete.
  */
-export function judge(result: AttemptResult, before: Ledger, budgets: RetryBudgets, request?: EndRequest): Verdict {
+export function judge(result: AttemptResult, before: Ledger, budgets: RetryBudgets, request?: EndRequest, lastStep?: number): Verdict {
   const ledger = withSystemRetries(before, result);
   if (result.kind === 'record' && result.record.status === 'completed') return { kind: 'done', state: 'completed' };
+  if (request === 'prune' && isWhole(result, lastStep)) return { kind: 'done', state: 'completed' };
   if (request !== undefined) return { kind: 'done', state: request === 'prune' ? 'pruned' : 'cancelled', ...failureOf(result) };
   if (result.kind === 'withdrawn') return { kind: 'again', ledger, delaySeconds: 0 };
   if (result.kind === 'record' && result.record.status === 'stopped') {
@@ -48,6 +50,12 @@ export function judge(result: AttemptResult, before: Ledger, budgets: RetryBudge
   const { failure } = failureOf(result);
   const known: Failure = failure ?? { class: 'returned', message: 'The pilot gave the trial back.' };
   return retry(known, ledger, budgets);
+}
+
+function isWhole(result: AttemptResult, lastStep = Number.POSITIVE_INFINITY): boolean {
+  return (
+    result.kind === 'record' && result.record.status === 'stopped' && result.record.values !== null && (result.record.step ?? 0) >= lastStep
+  );
 }
 
 /** A system that runs an attempt again under the same name after a failure of the machine has spent part of the budget. */

@@ -52,6 +52,15 @@ describe('judge', () => {
     expect(judge(returned, { ...EMPTY_LEDGER, free: MOST_FREE_RETURNS }, budgets)).toMatchObject({ kind: 'done', state: 'failed' });
   });
 
+  it('a training that was told to stop too late, at its last step, is complete and may be the best', () => {
+    const stopped = (step: number, change: Partial<DoneRecord> = {}) => ended({ status: 'stopped', step, ...change });
+    expect(judge(stopped(9), EMPTY_LEDGER, budgets, 'prune', 9)).toEqual({ kind: 'done', state: 'completed' });
+    expect(judge(stopped(8), EMPTY_LEDGER, budgets, 'prune', 9)).toMatchObject({ kind: 'done', state: 'pruned' });
+    expect(judge(stopped(9, { values: null }), EMPTY_LEDGER, budgets, 'prune', 9)).toMatchObject({ kind: 'done', state: 'pruned' });
+    expect(judge(stopped(9), EMPTY_LEDGER, budgets, 'cancel', 9)).toMatchObject({ kind: 'done', state: 'cancelled' });
+    expect(judge(stopped(9), EMPTY_LEDGER, budgets, 'prune')).toMatchObject({ kind: 'done', state: 'pruned' });
+  });
+
   it('a request from above turns a stop, a failure or a withdrawal into what was asked', () => {
     expect(judge(ended({ status: 'stopped' }), EMPTY_LEDGER, budgets, 'prune')).toMatchObject({ kind: 'done', state: 'pruned' });
     expect(judge(failed('lost'), EMPTY_LEDGER, budgets, 'cancel')).toMatchObject({
