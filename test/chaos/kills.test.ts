@@ -100,7 +100,7 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
     lab.letEnd('worker.pace', 0);
     await lab.start('worker-kills', lab.campaign({ ...training('worker-kills.log', 0.9, 'worker.pace'), budget: { trials: 120 } }));
     let isOver = false;
-    const ended = lab.result('worker-kills', 1100).finally(() => {
+    const ended = lab.result('worker-kills', 2300).finally(() => {
       isOver = true;
     });
     const launch = await eventually(
@@ -129,7 +129,7 @@ describe(`a campaign whose parts are killed (HOLDFAST_CHAOS_SEED=${SEED})`, () =
     expect(result.counts).toMatchObject({ completed: 120, failed: 0 });
     expect(table(await lab.rows('worker-kills'))).toEqual(undisturbed);
     expect(lab.starts('worker-kills.log').sort()).toEqual(undisturbed.map(({ number }) => `trial-${String(number).padStart(4, '0')}.1`));
-  }, 1_200_000);
+  }, 2_400_000);
 
   it('has the same table after 5 kills of the Temporal server', async () => {
     lab.letEnd('server.pace', 0);
