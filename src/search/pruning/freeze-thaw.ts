@@ -29,13 +29,13 @@ const MOST_AT_ONCE = 32;
  */
 const LEAST_GAIN = 0.02;
 /** From this share of the budget on what was begun is finished before new trials start. */
-const CLOSING_SHARE = 0.5;
+const CLOSING_SHARE = 0.8;
 
 /**
  * Freeze–thaw Bayesian optimisation (Swersky, Snoek and Adams 2014): every trial pauses on each rung. A free place goes to whatever gains most at the end of
  * training per step still to be run: the paused trial that a Gaussian process over configuration and step expects most of, or a new point. Gain is expected
  * improvement over the best predicted end. On bench/search (fidelity) the steps count once: a trial goes on from its checkpoint.
- * In the second half of a budget, and when no new trial may start, paused trials come first as long as any of them promises a gain: one that is begun late
+ * In the last fifth of a budget, and when no new trial may start, paused trials come first as long as any of them promises a gain: one that is begun late
  * would hardly be brought to its end.
  */
 export function thaw(question: PruneQuestion): Promotion[] {

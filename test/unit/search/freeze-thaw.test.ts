@@ -108,11 +108,11 @@ describe('what goes on', () => {
     expect(thaw(ask([...ended, trial(7, 0.8, 26), trial(8, 0.78, 26), ...paused]))).toEqual([]);
   });
 
-  test('in the second half of a budget what was begun comes first, as long as it promises a gain', () => {
+  test('in the last fifth of a budget what was begun comes first, as long as it promises a gain', () => {
     // A new point between 0.6 and 0.95 promises more than the one that was begun there.
     const promising = [...ended, trial(5, 0.7, 4)];
-    expect(thaw(ask(promising, { budgetShare: 0.49 }))).toEqual([]);
-    expect(thaw(ask(promising, { budgetShare: 0.5 }))).toMatchObject([{ number: 5, toStep: 8 }]);
+    expect(thaw(ask(promising, { budgetShare: 0.79 }))).toEqual([]);
+    expect(thaw(ask(promising, { budgetShare: 0.8 }))).toMatchObject([{ number: 5, toStep: 8 }]);
     const hopeless = [...ended, trial(7, 0.8, 26), trial(8, 0.78, 26), trial(5, 0.05, 8), trial(6, 0.15, 8)];
     expect(thaw(ask(hopeless, { budgetShare: 0.9 }))).toEqual([]);
   });
