@@ -1964,11 +1964,15 @@ def run_one(launch: Launch, offer: Json, settings: Settings) -> Tuple[int, Json]
         agent.look_at_clock()
         agent.look_at_running()
         agent.write_heartbeat("running")
+        # As run does: told a second time, it waits no longer for a place for the record, and says it to its caller alone.
+        if not agent.running and agent.terms > 1:
+            break
         if agent.running or agent.unwritten:
             agent.wait()
     agent.recover_others()
     agent.leave()
-    return known_end(launch, name) or elsewhere
+    unwritten = agent.unwritten.get(name)
+    return known_end(launch, name) or (elsewhere if unwritten is None else (0, unwritten))
 
 
 def known_end(launch: Launch, name: str) -> Optional[Tuple[int, Json]]:

@@ -274,6 +274,28 @@ def test_a_record_that_does_not_fit_on_the_disk_is_written_when_it_does(spool, s
     assert agent.wait(timeout=60) == 0
 
 
+def test_an_attempt_alone_whose_end_has_no_place_leaves_when_it_is_told_twice_and_says_its_end_itself(spool):
+    launch = spool(["/bin/sh", "-c", 'while [ ! -e "$HOLDFAST_OUT/go" ]; do sleep 0.05; done; exit 3'])
+    agent = launch.one(1)
+    wait_for(lambda: (launch.attempt(1) / "process.json").exists())
+    done = launch.path("spool", "done")
+    done.rmdir()
+    done.write_text("")
+    (launch.attempt(1) / "go").touch()
+    wait_for(lambda: (launch.attempt(1) / "exit.json").exists())
+
+    def is_gone():
+        agent.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        return agent.poll() is not None
+
+    wait_for(is_gone)
+    record = json.loads(agent.stdout.read().decode())
+    done.unlink()
+    done.mkdir()
+    assert (record["trial"], record["error"]["class"]) == ("trial-0001", "exit_code")
+
+
 def test_output_on_a_full_disk_does_not_stall_the_training(spool, small_disk):
     launch = spool(["/bin/sh", "-c", "head -c 50000000 /dev/zero"], folder=small_disk, limits={"log_bytes": 10_000_000})
     launch.offer(1)
