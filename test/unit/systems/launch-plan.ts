@@ -4,12 +4,23 @@ import path from 'node:path';
 import type { CampaignSpec } from '../../../src/domain/campaign.ts';
 import type { LaunchRecord, OfferRecord } from '../../../src/domain/spool.ts';
 import type { LaunchPlan, LookResult, SystemDriver } from '../../../src/systems/driver.ts';
+import { killProcessesOf } from '../../support/processes.ts';
 
 /** A folder of its own for one test; removed by `remove`. */
 export function temporaryFolder(): { readonly folder: string; remove(): void } {
   const folder = mkdtempSync(path.join(tmpdir(), 'holdfast-test-'));
-  // Of two agents that start at once the one that loses may come up later than its test ends, on a busy machine seconds later, and still makes folders.
-  return { folder, remove: () => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }) };
+  const remove = () => {
+    for (let tries = 1; ; tries++) {
+      // Of two agents that start at once the one that loses may come up later than its test ends: with the name free by then it lives on, and makes folders.
+      killProcessesOf(folder);
+      try {
+        return rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY' || tries === 5) throw error;
+      }
+    }
+  };
+  return { folder, remove };
 }
 
 /** A training in shell: $1 is its output folder, $2 the parameter x. It leaves its name in the outside record of starts, then its result. */
