@@ -277,12 +277,12 @@ def test_a_record_that_does_not_fit_on_the_disk_is_written_when_it_does(spool, s
 def test_an_attempt_alone_whose_end_has_no_place_leaves_when_it_is_told_twice_and_says_its_end_itself(spool):
     launch = spool(["/bin/sh", "-c", 'while [ ! -e "$HOLDFAST_OUT/go" ]; do sleep 0.05; done; exit 3'])
     agent = launch.one(1)
-    wait_for(lambda: (launch.attempt(1) / "process.json").exists())
+    wait_for((launch.attempt(1) / "process.json").exists)
     done = launch.path("spool", "done")
     done.rmdir()
     done.write_text("")
     (launch.attempt(1) / "go").touch()
-    wait_for(lambda: (launch.attempt(1) / "exit.json").exists())
+    wait_for((launch.attempt(1) / "exit.json").exists)
 
     def is_gone():
         agent.send_signal(signal.SIGTERM)
