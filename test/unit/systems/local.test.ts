@@ -25,6 +25,15 @@ async function livingAgents(campaign: string): Promise<number[]> {
   return agents.filter(({ identity }) => isAlive(identity)).map(({ identity }) => identity.pid);
 }
 
+/** Starts the pilot of campaign c, offers it one trial and tells how that ended. */
+async function endOfOneTrial(): Promise<string | undefined> {
+  const pilot = { pilot: 'c.p1', campaign: 'c' };
+  await driver.startPilot(pilot);
+  await driver.send([{ kind: 'offer', campaign: 'c', offer: offerOf('c', 1) }]);
+  const { ended } = await lookUntil(driver, [pilot], (all) => all.length === 1);
+  return ended[0]?.status;
+}
+
 beforeEach(() => {
   home = temporaryFolder();
   startsFile = path.join(home.folder, 'starts');
@@ -173,11 +182,7 @@ describe('the local system', () => {
     await driver.prepareLaunch(plan, silent);
     await driver.closeLaunch('c');
     await driver.prepareLaunch(plan, silent);
-    const pilot = { pilot: 'c.p1', campaign: 'c' };
-    await driver.startPilot(pilot);
-    await driver.send([{ kind: 'offer', campaign: 'c', offer: offerOf('c', 1) }]);
-    const { ended } = await lookUntil(driver, [pilot], (all) => all.length === 1);
-    expect(ended[0]?.status).toBe('completed');
+    expect(await endOfOneTrial()).toBe('completed');
   });
 
   test('a campaign whose worker was killed while it closed it, and that is taken up again, runs again', async () => {
@@ -185,11 +190,7 @@ describe('the local system', () => {
     await driver.prepareLaunch(plan, silent);
     await stopAll(path.join(home.folder, 'results', 'launch-c'), 'The campaign is over.');
     await driver.prepareLaunch(plan, silent);
-    const pilot = { pilot: 'c.p1', campaign: 'c' };
-    await driver.startPilot(pilot);
-    await driver.send([{ kind: 'offer', campaign: 'c', offer: offerOf('c', 1) }]);
-    const { ended } = await lookUntil(driver, [pilot], (all) => all.length === 1);
-    expect(ended[0]?.status).toBe('completed');
+    expect(await endOfOneTrial()).toBe('completed');
   });
 
   test('an agent that does not go by itself is killed, and its training with it', async () => {
