@@ -1,4 +1,5 @@
 import { shouldStop, trialsLeft } from '../search/stop-rules.ts';
+import { timeShares } from './budget-share.ts';
 import type { CampaignSpec } from './campaign.ts';
 import { type CampaignState, countsOf } from './campaign-state.ts';
 import { rampedConcurrency } from './ramp.ts';
@@ -66,13 +67,9 @@ export function nextInstant(state: CampaignState, now: number): number | undefin
 
 /** How much of the campaign's time or node-hours is used, 0 to 1: whichever is nearest its end. Undefined without such a budget. */
 export function budgetShareOf({ budget, startedAt, nodeHoursShare }: CampaignState, now: number): number | undefined {
-  const milliseconds = [
-    ...(budget.wallSeconds === undefined ? [] : [budget.wallSeconds * 1000]),
-    ...(budget.deadline === undefined ? [] : [Date.parse(budget.deadline) - startedAt]),
-  ];
-  const shares = milliseconds.map((all) => Math.min(1, (now - startedAt) / all));
+  const shares = timeShares(budget, startedAt, now);
   if (budget.nodeHours !== undefined) shares.push(nodeHoursShare ?? 0);
-  return shares.length === 0 ? undefined : Math.max(...shares);
+  return shares.length === 0 ? undefined : Math.min(1, Math.max(...shares));
 }
 
 export interface CampaignOutcome {

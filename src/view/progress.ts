@@ -1,3 +1,4 @@
+import { timeShares } from '../domain/budget-share.ts';
 import type { Budget, Objective } from '../domain/campaign.ts';
 import type { LlmTotals } from '../domain/status.ts';
 import { isFinal, type TrialRow } from '../domain/trial.ts';
@@ -35,12 +36,11 @@ export function endedTrials(counts: ProgressInput['counts']): number {
 
 /** Share of the budget that is used, 0 to 1, by the limit that is nearest; undefined for a campaign without trial, time or deadline limit. */
 export function budgetShare(input: ProgressInput): number | undefined {
-  const { trials, wallSeconds, deadline } = input.budget;
+  const { trials } = input.budget;
   const shares = [
-    trials === undefined ? undefined : endedTrials(input.counts) / Math.max(1, trials),
-    wallSeconds === undefined ? undefined : input.elapsedSeconds / Math.max(1, wallSeconds),
-    deadline === undefined ? undefined : (instantOf(input) - input.startedAt) / Math.max(1, Date.parse(deadline) - input.startedAt),
-  ].filter((share): share is number => share !== undefined && Number.isFinite(share));
+    ...(trials === undefined ? [] : [endedTrials(input.counts) / Math.max(1, trials)]),
+    ...timeShares(input.budget, input.startedAt, instantOf(input)),
+  ].filter((share) => Number.isFinite(share));
   return shares.length === 0 ? undefined : Math.min(1, Math.max(...shares));
 }
 
