@@ -3,6 +3,7 @@ import { BadSpec } from './bad-spec.ts';
 import { admitBudget, admitIdentity, admitPoints, checkPatterns } from './campaign-parts.ts';
 import { admitDeploy } from './deploy-admit.ts';
 import { type Environment, expandVariables } from './expand.ts';
+import { checkFurtherKeys } from './further-keys.ts';
 import { globusBlockSchema } from './globus-settings.ts';
 import { admitRamp, shareGlobus } from './globus-shared.ts';
 import { admitLlm } from './llm-admit.ts';
@@ -56,6 +57,7 @@ function admitSource(source: Source, options: AdmitOptions): CampaignSpec {
   const root = expandVariables(source.value, options.env ?? process.env, problems) as Readonly<Record<string, unknown>>;
   const unset = problems.map((problem) => pathText(problem.path));
   const sections = parseSections(root, problems);
+  checkFurtherKeys(root, sections, problems);
   const spec = assemble(sections, root, source, options, problems);
   if (spec === undefined || problems.length > 0) throw new BadSpec(source.name, sorted(problems, source, unset));
   return spec;

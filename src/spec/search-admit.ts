@@ -15,7 +15,8 @@ export const DEFAULT_SAMPLER = 'auto';
 /** Not given: always the same seed, so that a file describes one search. */
 export const DEFAULT_SEED = 0;
 
-const SAMPLER_KEYS = ['type', 'seed', 'initial_points'];
+/** Keys that `sampler` has with every type; the others are options of one. */
+export const SAMPLER_KEYS = ['type', 'seed', 'initial_points'];
 
 export function admitSampler(
   section: Sections['sampler'],
@@ -40,7 +41,8 @@ export function admitSampler(
   return { sampler: { type, ...(initialPoints === undefined ? {} : { initialPoints }), options }, seed: seed ?? DEFAULT_SEED };
 }
 
-const PRUNER_KEYS = ['type', 'min_steps', 'max_steps', 'reduction_factor'];
+/** The same for `pruner`. */
+export const PRUNER_KEYS = ['type', 'min_steps', 'max_steps', 'reduction_factor'];
 
 export function admitPruner(section: Sections['pruner'], problems: Problem[]): PrunerConfig | undefined {
   if (section === undefined) return undefined;
@@ -109,7 +111,8 @@ export function admitObjectives(section: Sections['objective'], stop: Sections['
 /** Keys of `stop` that only one rule reads. */
 const OF_RULE = { window: 'windowed', plateau_trials: 'plateau' } as const;
 
-const STOP_KEYS = ['patience', 'min_delta', 'target', 'failures_alike'];
+/** Keys of `stop` that every rule reads. */
+export const STOP_KEYS = ['patience', 'min_delta', 'target', 'failures_alike'];
 
 export function admitStop(section: Sections['stop'], objectives: readonly Objective[] | undefined, problems: Problem[]): StopRules {
   const { patience, min_delta: minDelta, target: _, failures_alike: failuresAlike, ...rest } = section ?? {};
@@ -117,7 +120,8 @@ export function admitStop(section: Sections['stop'], objectives: readonly Object
   const { regret_bound: regretBound, ...ofPatience } = options;
   if (regretBound !== undefined && (objectives?.length ?? 1) > 1)
     problems.push({ path: ['stop', 'regret_bound'], what: 'is for one objective', next: 'Remove it, or keep one objective.', atKey: true });
-  if (patience === undefined && (minDelta !== undefined || Object.keys(ofPatience).length > 0)) {
+  const isMisspelt = problems.some(({ path, next }) => path[0] === 'stop' && next === 'Did you mean "patience"?');
+  if (patience === undefined && !isMisspelt && (minDelta !== undefined || Object.keys(ofPatience).length > 0)) {
     problems.push({
       path: ['stop'],
       what: 'has no patience, so its other keys would have no effect',

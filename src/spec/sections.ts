@@ -1,9 +1,9 @@
 import { type CampaignSections, campaignShape } from './campaign-schema.ts';
 import { problemsOf } from './issues.ts';
-import { suggestTopKey } from './moved-keys.ts';
-import type { Problem } from './problem.ts';
+import { suggestKey, suggestTopKey } from './moved-keys.ts';
+import type { Path, Problem } from './problem.ts';
 import { isMapping } from './source.ts';
-import { type ParameterEntry, parameterSchema } from './space-schema.ts';
+import { PARAMETER_KEYS, type ParameterEntry, parameterSchema } from './space-schema.ts';
 
 /** The sections of a file that are right by themselves; one that is absent or wrong has no key or no value. */
 export type Sections = Partial<CampaignSections>;
@@ -79,10 +79,26 @@ function parseParameters(
       });
     }
     const parsed = parameterSchema.safeParse(isMapping(entry) ? rest : entry);
-    if (parsed.success) entries[name] = parsed.data;
-    else problems.push(...withForm(problemsOf(parsed.error.issues, root, path), formOfParameter(entry)));
+    if (parsed.success) {
+      entries[name] = parsed.data;
+      continue;
+    }
+    const { issues } = parsed.error;
+    problems.push(...withForm(problemsOf(issues, root, path), formOfParameter(entry)));
+    if (issues.some((issue) => issue.path[0] === 'type')) problems.push(...strangeKeys(rest, path));
+    const unknown = issues.flatMap((issue) => (issue.code === 'unrecognized_keys' ? issue.keys : []));
+    // Without the keys that are told already: a range that is upside down is found all the same.
+    const others = parameterSchema.safeParse(Object.fromEntries(Object.entries(rest).filter(([key]) => !unknown.includes(key))));
+    if (others.success) entries[name] = others.data;
   }
   return entries;
+}
+
+/** Of a parameter whose type is not known: keys that no type has. */
+function strangeKeys(entry: Readonly<Record<string, unknown>>, path: Path): Problem[] {
+  return Object.keys(entry)
+    .filter((key) => !PARAMETER_KEYS.includes(key))
+    .map((key) => ({ path: [...path, key], what: 'is not a key here', next: suggestKey(path, key, PARAMETER_KEYS), atKey: true }));
 }
 
 /** A secret written into a campaign file would stand in the workflow's history for ever. */

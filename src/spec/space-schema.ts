@@ -42,6 +42,9 @@ const CATEGORICAL = section({ type: z.enum(['categorical', 'choice']), ...listed
 const ORDINAL = section({ type: z.literal('ordinal'), ...listed });
 const CONSTANT = section({ type: z.literal('constant'), value: parameterValue(), when: condition().exactOptional() });
 
+/** Every key that a parameter of some type has. */
+export const PARAMETER_KEYS: readonly string[] = ['type', ...Object.keys({ ...numeric(number), log, ...listed }), 'value'];
+
 /** One parameter; the prototype's names (uniform, log_uniform, int_uniform, choice) are taken for float, float with log, int and categorical. */
 export const parameterSchema = z.discriminatedUnion('type', [FLOAT, LOG_FLOAT, INT, CATEGORICAL, ORDINAL, CONSTANT]);
 

@@ -7,6 +7,7 @@ import { packParams } from '../search/warm-start.ts';
 import { problemsOfPoint } from './point-checks.ts';
 import { type Problem, suggest } from './problem.ts';
 import { text } from './scalars.ts';
+import { strict } from './section.ts';
 import { isMapping } from './source.ts';
 import { parameterValue } from './space-schema.ts';
 
@@ -16,7 +17,7 @@ const LARGEST_FILE_BYTES = 1024 * 1024;
 /** A file of another space is wrong in every line; so many are told. */
 const MOST_TOLD = 5;
 
-const entrySchema = z.strictObject({
+const entrySchema = strict({
   params: z.record(z.string(), parameterValue()),
   values: z.record(z.string(), z.number()).meta({ description: 'Value by metric, one for each objective' }),
   metrics: z.record(z.string(), z.number()).optional().meta({ description: 'Metrics that metric_constraints name' }),

@@ -446,6 +446,79 @@ export const WRONG_FILES: readonly WrongFile[] = [
     told: ['pruner.max_steps: is missing (c.yaml:13:1). It must be a number.'],
   },
   {
+    title: 'a pruner whose required key is misspelt, beside a wrong type and a misspelt option',
+    change: [['budget:', 'pruner: {type: asha, max_step: 30, min_steps: x, min_result: 2}\nbudget:']],
+    told: [
+      'pruner.max_step: is not a key here (c.yaml:13:22). Did you mean "max_steps"?',
+      'pruner.min_steps: is "x", but must be a number (c.yaml:13:47).',
+      'pruner.min_result: is not a key here (c.yaml:13:50). Did you mean "min_results"?',
+    ],
+  },
+  {
+    title: 'an unknown pruner with keys that no pruner has',
+    change: [['budget:', 'pruner: {type: ahsa, max_steps: 30, min_step: 3, zzz: 1, percentile: 25}\nbudget:']],
+    told: [
+      'pruner.type: is "ahsa", but must be one of <pruners> (c.yaml:13:16). Did you mean "asha"?',
+      'pruner.min_step: is not a key here (c.yaml:13:37). Did you mean "min_steps"?',
+      'pruner.zzz: is not a key here (c.yaml:13:50). No pruner has it: remove it.',
+    ],
+  },
+  {
+    title: 'a sampler whose type is misspelt, beside a wrong type and a misspelt key',
+    change: [['budget:', 'sampler: {typ: gp, seed: x, initial_point: 3}\nbudget:']],
+    told: [
+      'sampler.typ: is not a key here (c.yaml:13:11). Did you mean "type"?',
+      'sampler.seed: is "x", but must be a number (c.yaml:13:26).',
+      'sampler.initial_point: is not a key here (c.yaml:13:29). Did you mean "initial_points"?',
+    ],
+  },
+  {
+    title: 'a stop rule with a wrong type and a misspelt option',
+    change: [['budget:', 'stop: {patience: x, rul: best}\nbudget:']],
+    told: [
+      'stop.patience: is "x", but must be a number (c.yaml:13:18).',
+      'stop.rul: is not a key here (c.yaml:13:21). Did you mean "rule"?',
+    ],
+  },
+  {
+    title: 'a misspelt patience is told once, not as missing too',
+    change: [['budget:', 'stop: {patince: 5, rule: best}\nbudget:']],
+    told: ['stop.patince: is not a key here (c.yaml:13:8). Did you mean "patience"?'],
+  },
+  {
+    title: 'a system whose name is misspelt, beside a misspelt setting',
+    change: [['budget:', 'system: {nme: aurora, quue: x, walltime: 1h}\nbudget:']],
+    told: [
+      'system.nme: is not a key here (c.yaml:13:10). Did you mean "name"?',
+      'system.quue: is not a key here (c.yaml:13:23). Did you mean "queue"?',
+    ],
+  },
+  {
+    title: 'a parameter whose type is misspelt, beside other mistakes in it',
+    change: [['layers: {type: int, min: 1, max: 8}', 'layers: {type: flaot, mni: 1, maximum: 8}']],
+    told: [
+      'search_space.layers.type: is "flaot", but must be one of float, uniform, log_uniform, int, int_uniform, categorical, choice, ordinal, constant (c.yaml:9:18). Did you mean "float"?',
+      'search_space.layers.mni: is not a key here (c.yaml:9:25). Did you mean "min"?',
+      'search_space.layers.maximum: is not a key here (c.yaml:9:33). Write max.',
+    ],
+  },
+  {
+    title: 'a parameter with a misspelt key and a range upside down',
+    change: [['layers: {type: int, min: 1, max: 8}', 'layers: {type: int, min: 9, max: 8, stpe: 2}']],
+    told: [
+      'search_space.layers: min 9 is above max 8 (c.yaml:9:3). Swap them?',
+      'search_space.layers.stpe: is not a key here (c.yaml:9:39). Did you mean "step"?',
+    ],
+  },
+  {
+    title: 'results to start from with misspelt keys',
+    change: [['budget:', 'warm_start: [{parms: {lr: 0.01}, valus: {val_accuracy: 1}}]\nbudget:']],
+    told: [
+      'warm_start[0].parms: is not a key here (c.yaml:13:15). Did you mean "params"?',
+      'warm_start[0].valus: is not a key here (c.yaml:13:34). Did you mean "values"?',
+    ],
+  },
+  {
     title: 'a pruner that first compares at the end',
     change: [['budget:', 'pruner: {type: asha, min_steps: 30, max_steps: 30}\nbudget:']],
     told: ['pruner.min_steps: 30 is not below max_steps 30 (c.yaml:13:33).'],
