@@ -6,6 +6,7 @@ import { askAgain, retryProblem } from '../src/domain/retry.ts';
 import type { Point } from '../src/domain/space.ts';
 import { changeRow, rowsSince } from '../src/domain/table.ts';
 import { isFinal, type Suggestion } from '../src/domain/trial.ts';
+import { budgetWords } from '../src/view/budget.ts';
 import { plural } from '../src/view/format.ts';
 import { renewLaunch } from './campaign-calls.ts';
 import { type Desk, specOf } from './campaign-desk.ts';
@@ -176,7 +177,7 @@ export function answerMessages(state: CampaignState, desk: Desk): void {
       if (budget.nodeHours !== undefined) delete state.nodeHoursShare;
       desk.changed();
       if (budget.nodeHours !== undefined) await renewLaunch(state, { nodeHours: budget.nodeHours });
-      return `budget: ${JSON.stringify(state.budget)}`;
+      return `the budget is now ${budgetWords(state.budget).join(', ')}`;
     },
     {
       validator: (budget) => {

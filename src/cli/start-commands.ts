@@ -2,13 +2,14 @@ import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
-import type { Budget, CampaignSpec } from '../domain/campaign.ts';
+import type { CampaignSpec } from '../domain/campaign.ts';
 import { TASK_QUEUE } from '../domain/ids.ts';
 import { admitCampaign } from '../spec/admit.ts';
 import { BadSpec } from '../spec/bad-spec.ts';
 import { isMapping, readSource } from '../spec/source.ts';
 import { inlineWarmStart } from '../spec/warm-start.ts';
-import { duration, instant, plural } from '../view/format.ts';
+import { budgetWords } from '../view/budget.ts';
+import { plural } from '../view/format.ts';
 import { tellingOrder } from '../view/parameters.ts';
 import { isHeld, isPolled } from './absent-worker.ts';
 import { CliError, type Exit, withCode } from './exit-codes.ts';
@@ -69,15 +70,6 @@ export function describeSpec(spec: CampaignSpec): string {
   const known = spec.warmStart === undefined ? '' : ` with ${plural(spec.warmStart.length, 'result')} of earlier campaigns`;
   const budget = budgetWords(spec.budget);
   return `${goal} over ${plural(tellingOrder(spec.space).length, 'parameter')}, sampler ${spec.sampler.type}${known}, system ${spec.system.name}, ${budget.length === 0 ? 'no budget limit' : budget.join(', ')}`;
-}
-
-function budgetWords({ trials, nodeHours, wallSeconds, deadline }: Budget): string[] {
-  return [
-    ...(trials === undefined ? [] : [plural(trials, 'trial')]),
-    ...(nodeHours === undefined ? [] : [`${nodeHours} node-hours`]),
-    ...(wallSeconds === undefined ? [] : [`${duration(wallSeconds)} of wall time`]),
-    ...(deadline === undefined ? [] : [`until ${instant(Date.parse(deadline))}`]),
-  ];
 }
 
 /** What the command line says over the file. */

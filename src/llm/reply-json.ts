@@ -1,4 +1,5 @@
 import { jsonrepair } from 'jsonrepair';
+import { withoutCutPoint } from './cut-reply.ts';
 
 /** One proposed point as the model wrote it. */
 export interface RawPoint {
@@ -29,8 +30,8 @@ const LONGEST_MENDED = 10_000;
 const MOST_MENDED = 2 * LONGEST_MENDED;
 
 /**
- * Points out of a reply in whatever form: plain JSON, fenced, within prose, with comments, trailing commas, single quotes, NaN, cut short (row L13). Of
- * several objects the one with the most points counts, the last of these. Undefined when no part names any of the parameters.
+ * Points out of a reply in whatever form: plain JSON, fenced, within prose, with comments, trailing commas, single quotes, NaN, cut short (row L13; a point
+ * that is not whole does not count). Of several objects the one with the most points counts, the last of these. Undefined when no part names any of the parameters.
  */
 export function readReply(reply: string, names: readonly string[]): RawReply | undefined {
   const text = withoutThoughts(reply.slice(0, LONGEST_REPLY));
@@ -98,7 +99,7 @@ function parsed(part: string, longestMended: number): { readonly value: unknown;
   // jsonrepair makes a text of any prose; only what begins as an object or a list is meant.
   if (!/^[{[]/.test(text) || text.length > longestMended) return undefined;
   try {
-    return { value: JSON.parse(jsonrepair(withoutHashComments(withoutControls(text)))), wasMended: true };
+    return { value: JSON.parse(jsonrepair(withoutCutPoint(withoutHashComments(withoutControls(text))))), wasMended: true };
   } catch {
     return undefined;
   }

@@ -263,7 +263,9 @@ describe('a running campaign', () => {
     expect((await cli('enqueue', 'steered', 'x=7')).exit).toBe(1);
     expect((await cli('set', 'concurrency', 'steered', '0')).exit).toBe(2);
     expect((await cli('set', 'concurrency', 'steered', '1')).out).toContain('at most 1');
-    expect((await cli('set', 'budget', 'steered', '--trials', '12', '--wall', '2h')).exit).toBe(0);
+    expect((await cli('set', 'budget', 'steered', '--trials', '12', '--wall', '2h')).out).toBe(
+      'steered: the budget is now 12 trials, 2 h of wall time\n',
+    );
     expect((await cli('set', 'budget', 'steered')).exit).toBe(2);
     await cli('resume', 'steered');
     await eventually(async () =>

@@ -70,7 +70,7 @@ describe('the stock Temporal CLI', () => {
     expect(await update('steered-1', 'enqueue', { x: 0.25 })).toBe('1 point enqueued');
     expect(await update('steered-1', 'setConcurrency', 1)).toBe('at most 1 trial in flight');
     const { counts } = await query<CampaignStatus>('steered-1', 'status');
-    expect(await update('steered-1', 'setBudget', { trials: counts.total + 1 })).toBe(`budget: {"trials":${counts.total + 1}}`);
+    expect(await update('steered-1', 'setBudget', { trials: counts.total + 1 })).toBe(`the budget is now ${counts.total + 1} trials`);
     await expect(update('steered-1', 'setBudget', { trails: 6 })).rejects.toThrow(/budget\.trails: 6 is no limit/);
     await expect(update('steered-1', 'enqueue', { x: 7 })).rejects.toThrow(/x 7 is outside 0…1/);
     await temporal('signal', '-w', 'steered-1', '--name', 'resume');
