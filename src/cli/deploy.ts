@@ -29,7 +29,7 @@ export async function deploy(system: string, options: DeployOptions, io: CliIo):
   const plan = readDeployPlan(options.config, io.env);
   const { shell, login, settings } = await reach(system, profile, io);
   try {
-    if (login && settings?.auth === 'passcode') await login(askInTerminal(io));
+    if (login && settings?.auth === 'passcode') await login(askInTerminal(io, profile.name));
     else if (settings?.transport !== 'none') await shell.check();
     const report = await deployPlan(
       await taskFor(

@@ -33,7 +33,7 @@ async function at<T>(where: Where, io: EndpointIo, work: (io: EndpointIo) => Pro
   try {
     if (login && profile.ssh.auth === 'passcode' && io.terminal !== undefined) {
       const { askInTerminal } = await import('./login.ts');
-      await login(askInTerminal(io.terminal));
+      await login(askInTerminal(io.terminal, profile.name));
     } else if (profile.ssh.transport !== 'none') await shell.check();
     const machine = sshMachine(profile.name, shell, where.setup ?? profile.setup);
     return await work({ ...io, machine, program: where.program ?? 'globus-compute-endpoint' });

@@ -90,7 +90,7 @@ async function loginByWorker(
       'HF-SSH-CONFIG',
       `--logout and --node are for transport: openssh; the worker holds the connection to ${system}. Stop the worker to end it.`,
     );
-  if (!options.check) return loginThroughWorker(system, askInTerminal(io), env);
+  if (!options.check) return loginThroughWorker(system, askInTerminal(io, system), env);
   const state = await workerLoginState(system, env);
   return (
     state ?? {
@@ -127,7 +127,7 @@ async function loginByMaster(
   const last = await readRecord(address);
   // A socket without a master keeps ssh from opening a new one.
   if (existsSync(address.socket)) await rm(address.socket, { force: true });
-  io.output.write(`Logging in to ${settings.host}. What you type goes to ssh and nowhere else.\n`);
+  io.output.write(`${askedBySsh(system, settings.host)} What you type goes to ssh and nowhere else.\n`);
   const code = await inTerminal('ssh', openMasterWords(address, options.node), env);
   if (code !== 0)
     throw sshError(
@@ -161,8 +161,14 @@ function inTerminal(program: string, words: readonly string[], env: NodeJS.Proce
   });
 }
 
-/** Shows what the server asks and reads the answers; passcodes are not echoed. */
-export function askInTerminal(io: Pick<LoginIo, 'input' | 'output'>): AskPerson {
+/** Which of a person's codes is meant: the systems' own and those of Globus are typed into the same terminal. */
+function askedBySsh(system: string, host: string): string {
+  return `Logging in to ${system} by SSH (${host}): what is asked for is this system's own passcode or password, no code of Globus.`;
+}
+
+/** Shows what the server of `system` asks and reads the answers; passcodes are not echoed. */
+export function askInTerminal(io: Pick<LoginIo, 'input' | 'output'>, system: string): AskPerson {
+  let isIntroduced = false;
   const isTerminal = (io.input as { isTTY?: boolean }).isTTY === true;
   // Piped input may bring several lines at once, so one reader serves all prompts.
   let piped: AsyncIterator<string> | undefined;
@@ -173,10 +179,12 @@ export function askInTerminal(io: Pick<LoginIo, 'input' | 'output'>): AskPerson 
     return next.value;
   };
   return async ({ who, instructions, prompts }) => {
+    if (!isIntroduced) io.output.write(`${askedBySsh(system, who)}\n`);
+    isIntroduced = true;
     if (instructions) io.output.write(`${printable(instructions)}\n`);
     const answers: string[] = [];
     for (const prompt of prompts) {
-      io.output.write(`(${who}) ${printable(prompt.text)}`);
+      io.output.write(`${system} (${who}): ${printable(prompt.text)}`);
       answers.push(isTerminal ? await readTyped(io, prompt.isEchoed) : await readPiped());
       if (!prompt.isEchoed) io.output.write('\n');
     }

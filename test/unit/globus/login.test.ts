@@ -78,6 +78,8 @@ async function login(change: (code: string) => string = (code) => code): Promise
 describe('holdfast login globus', () => {
   it('prints a PKCE link, takes the code, and keeps the tokens in a file that only the user can read', async () => {
     const printed = await login();
+    expect(printed).toContain('Login to Globus Compute. Open this link');
+    expect(printed).toContain('Globus Compute, Authorization Code: ');
     const query = new URL(/^http\S+$/m.exec(printed)?.[0] ?? '').searchParams;
     expect(Object.fromEntries(query)).toMatchObject({ response_type: 'code', access_type: 'offline', code_challenge_method: 'S256' });
     expect(query.get('scope')?.split(' ')).toContain('openid');

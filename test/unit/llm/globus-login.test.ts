@@ -259,6 +259,8 @@ describe('holdfast login inference', () => {
     input.write('the-code\n');
     const file = await loginInference('alcf', { input, output, env });
     const shown = String(output.read());
+    expect(shown).toContain('Login to the inference service alcf. Open this link');
+    expect(shown).toContain('Inference service alcf, Authorization Code: ');
     expect(shown).toContain('with an identity of anl.gov or alcf.anl.gov');
     expect(shown).toContain('/v2/oauth2/authorize?');
     expect(shown).not.toContain('fresh-1');
