@@ -27,7 +27,9 @@ export async function loginGlobus(options: { readonly client?: boolean }, io: Lo
     return login.namespace;
   }
   const attempt = startNativeLogin(environment, login.clientId);
-  io.output.write(`Login to Globus Compute. Open this link in any browser, log in, and copy the Authorization Code that it shows:\n\n${attempt.url}\n\n`);
+  io.output.write(
+    `Login to Globus Compute. Open this link in any browser, log in, and copy the Authorization Code that it shows:\n\n${attempt.url}\n\n`,
+  );
   const code = await askLine(io.input, io.output, 'Globus Compute, Authorization Code: ');
   if (!code?.trim())
     throw new DriverError(

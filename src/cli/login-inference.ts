@@ -23,7 +23,9 @@ export async function loginInference(service: string, io: InferenceLoginIo): Pro
   const login: GlobusLogin = globus;
   const attempt = startInferenceLogin(login, io.env, true);
   const who = login.domains.length === 0 ? '' : ` with an identity of ${login.domains.join(' or ')}`;
-  io.output.write(`Login to the inference service ${service}. Open this link in any browser, log in${who}, and copy the Authorization Code that it shows:\n\n${attempt.url}\n\n`);
+  io.output.write(
+    `Login to the inference service ${service}. Open this link in any browser, log in${who}, and copy the Authorization Code that it shows:\n\n${attempt.url}\n\n`,
+  );
   const code = await askLine(io.input, io.output, `Inference service ${service}, Authorization Code: `);
   if (!code?.trim())
     throw new DriverError(

@@ -58,7 +58,9 @@ describe('ssh2 with one-time passcodes', () => {
     expect(shell.state().kind).toBe('needs_login');
     const { state, shown } = await type('1234');
     expect(state).toMatchObject({ kind: 'ready' });
-    expect(shown).toMatch(/^Logging in to otp by SSH \(.+@.+\): what is asked for is this system's own passcode or password, no code of Globus\.$/m);
+    expect(shown).toMatch(
+      /^Logging in to otp by SSH \(.+@.+\): what is asked for is this system's own passcode or password, no code of Globus\.$/m,
+    );
     expect(shown).toMatch(/^otp \(.+@.+\): Enter PASSCODE: $/m);
     expect(shown).not.toContain('1234');
     expect(woken).toEqual(['otp']);
