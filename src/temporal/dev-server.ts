@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { openSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { Connection } from '@temporalio/client';
@@ -44,84 +44,109 @@ const READY_TIMEOUT_MS = 60_000;
  */
 const DYNAMIC_CONFIG = ['history.transferProcessorMaxPollRPS=1000', 'history.timerProcessorMaxPollRPS=1000'];
 
+/** Starts in a row: a port that was free when it was chosen may be somebody else's when the server asks for it, and the server ends then. */
+const STARTS = 5;
+
 /**
  * Starts Temporal's development server on loopback with its data in a file. WAL and synchronous=NORMAL give four to six times the throughput
- * and still survive the death of the process; only a power cut may lose the last moments. Leaves no process behind when it throws.
+ * and still survive the death of the process; only a power cut may lose the last moments. Throws when the server ends at once or does not answer
+ * within a minute, and leaves no process behind then.
  */
 export async function startDevServer(options: DevServerOptions): Promise<DevServer> {
   makeFolderSync(path.dirname(options.dbFile));
-  if (options.mustHavePort) await untilFree(options.port ?? 0);
-  const [port, uiPort, httpPort, metricsPort] = await freePorts([options.port ?? 0, options.uiPort ?? 0, 0, 0]);
-  const log = openSync(options.logFile, 'a');
-  const args = [
-    'server',
-    'start-dev',
-    '--ip',
-    '127.0.0.1',
-    '--port',
-    `${port}`,
-    '--http-port',
-    `${httpPort}`,
-    '--metrics-port',
-    `${metricsPort}`,
-  ];
-  args.push(...(options.isHeadless ? ['--headless'] : ['--ui-port', `${uiPort}`]));
-  args.push(
-    '--db-filename',
-    options.dbFile,
-    '--sqlite-pragma',
-    'journal_mode=WAL',
-    '--sqlite-pragma',
-    'synchronous=NORMAL',
-    '--log-level',
-    'error',
-  );
-  for (const setting of [...DYNAMIC_CONFIG, ...(options.settings ?? [])]) args.push('--dynamic-config-value', setting);
-  for (const flag of searchAttributeFlags()) args.push('--search-attribute', flag);
-  // A group of its own: Ctrl-C in the terminal reaches us first, and we stop worker and server in order.
-  const child = spawn(options.binary, args, { stdio: ['ignore', log, log], detached: true });
-  const exited = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve());
-    child.once('error', () => resolve());
-  });
-  const address = `127.0.0.1:${port}`;
-  const told = { address, uiUrl: `http://127.0.0.1:${uiPort}`, pid: child.pid ?? 0 };
-  if (child.pid !== undefined) options.onSpawn?.(told);
-  try {
-    await waitUntilReady(address, child, options);
-  } catch (error) {
-    child.kill('SIGTERM');
-    await exited;
-    throw error;
-  }
-  return {
-    ...told,
-    exited,
-    async stop() {
+  for (let start = 1; ; start++) {
+    if (options.mustHavePort) await untilFree(options.port ?? 0);
+    const [port = 0, uiPort = 0, httpPort = 0, metricsPort = 0] = await freePorts([options.port ?? 0, options.uiPort ?? 0, 0, 0]);
+    const log = openSync(options.logFile, 'a');
+    const logStart = fstatSync(log).size;
+    // A group of its own: Ctrl-C in the terminal reaches us first, and we stop worker and server in order.
+    const child = spawn(options.binary, serverArguments(options, { port, uiPort, httpPort, metricsPort }), {
+      stdio: ['ignore', log, log],
+      detached: true,
+    });
+    closeSync(log);
+    const exited = new Promise<void>((resolve) => {
+      child.once('exit', () => resolve());
+      child.once('error', () => resolve());
+    });
+    const told = { address: `127.0.0.1:${port}`, uiUrl: `http://127.0.0.1:${uiPort}`, pid: child.pid ?? 0 };
+    if (child.pid !== undefined) options.onSpawn?.(told);
+    try {
+      await waitUntilReady(told.address, child, options);
+    } catch (error) {
       child.kill('SIGTERM');
       await exited;
-    },
-    kill() {
-      child.kill('SIGKILL');
-    },
-  };
+      if (start < STARTS && error instanceof EndedAtOnce && saysPortTaken(options.logFile, logStart)) continue;
+      throw error;
+    }
+    return {
+      ...told,
+      exited,
+      async stop() {
+        child.kill('SIGTERM');
+        await exited;
+      },
+      kill() {
+        child.kill('SIGKILL');
+      },
+    };
+  }
+}
+
+type Ports = Readonly<Record<'port' | 'uiPort' | 'httpPort' | 'metricsPort', number>>;
+
+function serverArguments(
+  { isHeadless, dbFile, settings = [] }: DevServerOptions,
+  { port, uiPort, httpPort, metricsPort }: Ports,
+): string[] {
+  return [
+    ...['server', 'start-dev', '--ip', '127.0.0.1', '--log-level', 'error', '--db-filename', dbFile],
+    ...['--port', `${port}`, '--http-port', `${httpPort}`, '--metrics-port', `${metricsPort}`],
+    ...(isHeadless ? ['--headless'] : ['--ui-port', `${uiPort}`]),
+    ...['--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=NORMAL'],
+    ...[...DYNAMIC_CONFIG, ...settings].flatMap((setting) => ['--dynamic-config-value', setting]),
+    ...searchAttributeFlags().flatMap((flag) => ['--search-attribute', flag]),
+  ];
+}
+
+class EndedAtOnce extends Error {}
+
+/** Go's words for EADDRINUSE, in what the server has written to its log since it was started. */
+function saysPortTaken(logFile: string, logStart: number): boolean {
+  return readFileSync(logFile).subarray(logStart).includes('address already in use');
 }
 
 async function waitUntilReady(address: string, child: ChildProcess, { logFile, signal }: DevServerOptions): Promise<void> {
   const end = Date.now() + READY_TIMEOUT_MS;
+  let refusal: Error | undefined;
+  child.once('error', (error) => {
+    refusal = error;
+  });
   for (;;) {
     signal?.throwIfAborted();
+    const problem = await describeServer(address).catch((error: unknown) => error);
+    // Looked at after the answer: what answers may be the server of somebody else, who took the port before ours could.
+    if (refusal !== undefined)
+      throw new Error(
+        `The Temporal server cannot be started (${refusal.message}). Name a working Temporal CLI with HOLDFAST_TEMPORAL_CLI.`,
+        {
+          cause: refusal,
+        },
+      );
     if (child.exitCode !== null || child.signalCode !== null)
-      throw new Error(`The Temporal server ended at once (exit ${child.exitCode ?? child.signalCode}). Its log: ${logFile}`);
-    try {
-      const connection = await Connection.connect({ address, connectTimeout: 2000 });
-      await connection.workflowService.describeNamespace({ namespace: 'default' });
-      await connection.close();
-      return;
-    } catch (error) {
-      if (Date.now() > end) throw new Error(`The Temporal server does not answer at ${address}. Its log: ${logFile}`, { cause: error });
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+      throw new EndedAtOnce(`The Temporal server ended at once (exit ${child.exitCode ?? child.signalCode}). Its log: ${logFile}`);
+    if (problem === undefined) return;
+    if (Date.now() > end) throw new Error(`The Temporal server does not answer at ${address}. Its log: ${logFile}`, { cause: problem });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+async function describeServer(address: string): Promise<void> {
+  const connection = await Connection.connect({ address, connectTimeout: 2000 });
+  try {
+    await connection.workflowService.describeNamespace({ namespace: 'default' });
+  } finally {
+    await connection.close();
   }
 }
 

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { CampaignStatus } from '../../workflows/messages.ts';
 import { eventually } from '../support/engine.ts';
+import { freePort } from '../support/sshd.ts';
 
 let folder: string;
 const started: ChildProcess[] = [];
@@ -30,8 +31,11 @@ function holdfast(words: readonly string[], extra: Record<string, string> = {}) 
   return { child, seen, end: once(child, 'close').then(([code]) => ({ ...seen, exit: code as number })) };
 }
 
+/** Ports that no other test and no connection is given; a server that is started again may have them again. */
+const portWords = async () => ['--port', `${await freePort()}`, '--ui-port', `${await freePort()}`];
+
 async function startDev(...loudness: string[]): Promise<{ dev: ReturnType<typeof holdfast>; address: string }> {
-  const dev = holdfast(['dev', '--folder', path.join(folder, 'dev'), '--port', '17233', '--ui-port', '18233', '--json', ...loudness]);
+  const dev = holdfast(['dev', '--folder', path.join(folder, 'dev'), ...(await portWords()), '--json', ...loudness]);
   const address = await eventually(() => /"address": "([^"]+)"/.exec(dev.seen.out)?.[1], 180, `holdfast dev (${dev.seen.err})`);
   return { dev, address };
 }
@@ -98,13 +102,14 @@ describe('holdfast dev', () => {
     expect(err).toBe('');
   });
 
+  const noteIn = (place: string) => JSON.parse(readFileSync(path.join(place, 'server.json'), 'utf8')) as { pid: number; address: string };
   /** Starts in a folder of its own; resolves when its server's process is there, before it answers. */
   async function beginning(name: string) {
     const place = path.join(folder, name);
-    const dev = holdfast(['dev', '--folder', place, '--port', '17241', '--ui-port', '18241', '--json', '--quiet']);
+    const dev = holdfast(['dev', '--folder', place, ...(await portWords()), '--json', '--quiet']);
     const note = path.join(place, 'server.json');
     await eventually(() => existsSync(note), 180, `the note of ${name} (${dev.seen.err})`);
-    return { dev, place, pid: (JSON.parse(readFileSync(note, 'utf8')) as { pid: number }).pid };
+    return { dev, place, server: noteIn(place) };
   }
   const isAlive = (pid: number) => {
     try {
@@ -115,18 +120,7 @@ describe('holdfast dev', () => {
   };
 
   it('that joined the server of another ends with it, and says that nothing answers any more', { timeout: 240_000 }, async () => {
-    const words = [
-      'dev',
-      '--folder',
-      path.join(folder, 'shared'),
-      '--port',
-      '17251',
-      '--ui-port',
-      '18251',
-      '--quiet',
-      '--log-level',
-      'silent',
-    ];
+    const words = ['dev', '--folder', path.join(folder, 'shared'), ...(await portWords()), '--quiet', '--log-level', 'silent'];
     const first = holdfast([...words, '--json']);
     await eventually(() => first.seen.out.includes('"address"'), 180, `the first (${first.seen.err})`);
     const second = holdfast([...words, '--json']);
@@ -139,26 +133,26 @@ describe('holdfast dev', () => {
   });
 
   it('leaves no server behind when Ctrl-C comes while it starts', { timeout: 240_000 }, async () => {
-    const { dev, pid } = await beginning('hasty');
+    const { dev, server } = await beginning('hasty');
     dev.child.kill('SIGINT');
     expect(await dev.end).toMatchObject({ exit: 0, err: '' });
-    expect(isAlive(pid)).toBe(false);
+    expect(isAlive(server.pid)).toBe(false);
   });
 
   it('killed while it starts leaves word of its server: the next one takes it over, and no second server opens the same file', {
     timeout: 240_000,
   }, async () => {
-    const { dev, place, pid } = await beginning('killed');
+    const { dev, place, server } = await beginning('killed');
     dev.child.kill('SIGKILL');
     await dev.end;
-    const next = holdfast(['dev', '--folder', place, '--port', '17242', '--json', '--quiet']);
+    const next = holdfast(['dev', '--folder', place, '--port', `${await freePort()}`, '--json', '--quiet']);
     const address = await eventually(() => /"address": "([^"]+)"/.exec(next.seen.out)?.[1], 180, `the next one (${next.seen.err})`);
-    expect(address).toBe('127.0.0.1:17241');
-    expect((JSON.parse(readFileSync(path.join(place, 'server.json'), 'utf8')) as { pid: number }).pid).toBe(pid);
+    expect(address).toBe(server.address);
+    expect(noteIn(place).pid).toBe(server.pid);
     next.child.kill('SIGINT');
     const { exit, err } = await next.end;
     expect(exit).toBe(0);
     expect(err).toContain('--port and --ui-port change nothing');
-    await eventually(() => !isAlive(pid), 30, 'the end of the server');
+    await eventually(() => !isAlive(server.pid), 30, 'the end of the server');
   });
 });
