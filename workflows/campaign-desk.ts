@@ -26,7 +26,6 @@ export function openDesk(state: CampaignState) {
   let isChanged = false;
   let isReporting = false;
   let isWoken = false;
-  let mustJudge = false;
   let fruitless = 0;
   let errands = 0;
   let isQuestionLeft = false;
@@ -154,12 +153,12 @@ export function openDesk(state: CampaignState) {
       }
     },
     judgeAgain(): void {
-      mustJudge = true;
+      state.mustJudge = true;
     },
     /** Whether rungs were reached or trials ended since the last call. */
     takeJudgement(): boolean {
-      const must = mustJudge;
-      mustJudge = false;
+      const must = state.mustJudge === true;
+      delete state.mustJudge;
       return must;
     },
     /** Somebody said resume: a wait for a login is cut short. */

@@ -54,6 +54,7 @@ export function answerMessages(state: CampaignState, desk: Desk): void {
       if (state.phase === 'paused') {
         state.phase = 'running';
         state.judgedFrom = state.table.rows.length;
+        if (state.hasHeldPromotions) desk.judgeAgain();
       }
       state.isPauseAsked = false;
       desk.wakeUp();

@@ -57,10 +57,13 @@ export async function judgeRunning(state: CampaignState, spec: CampaignSpec, des
     ...(state.samplerState?.sampler === undefined ? {} : { samplerState: state.samplerState.sampler as SamplerState }),
   };
   const answer = await judgeRungs.executeWithOptions({ summary: 'judge rungs' }, [question]);
+  delete state.hasHeldPromotions;
   for (const { number, rung, action, sentence } of answer.verdicts) {
     state.decided[number] = rung;
     if (action === 'stop') await pruneTrial(state, number, sentence);
   }
+  // Campaigns of earlier versions forgot them.
+  if (state.phase === 'paused' && answer.promotions.length > 0 && patched('held-promotions')) state.hasHeldPromotions = true;
   if (state.phase !== 'running') return;
   for (const { number, fromStep, toStep, sentence } of answer.promotions) {
     if (state.concurrency <= state.inFlight.size) return;

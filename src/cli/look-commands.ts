@@ -3,7 +3,7 @@ import type { CampaignStatus, SystemStatus } from '../../workflows/messages.ts';
 import type { TrialRow } from '../domain/trial.ts';
 import { age, clip, columns, duration, instant, measured, percent, plural } from '../view/format.ts';
 import { trialSummary } from '../view/parameters.ts';
-import { budgetLine, llmLine, progressHeadline } from '../view/progress.ts';
+import { budgetLine, llmLine, progressHeadline, savingLine } from '../view/progress.ts';
 import { mayAnswer, withAbsence } from './absent-worker.ts';
 import { askEnd, askLive, askStatus, askSystem, askTable } from './ask-campaign.ts';
 import { findCampaign, listCampaigns } from './campaigns.ts';
@@ -55,6 +55,7 @@ export function status(name: string | undefined, options: CommonOptions, io: Cli
       '',
       `trials  ${countsText(now)}`,
       `budget  ${budgetLine(now)}`,
+      ...(now.savedHours === undefined ? [] : [`saved   ${savingLine({ ...now, savedHours: now.savedHours })}`]),
       ...(now.regretBound === undefined ? [] : [`to gain at most ${measured(now.regretBound)}, by the model`]),
       ...(now.llm === undefined ? [] : [`model   ${llmLine(now.llm)}`]),
       ...(now.best === undefined ? [] : [`best    trial ${now.best.number}: ${trialSummary(now.best.params, 90)}`]),

@@ -12,6 +12,7 @@ import { quoteCommand } from '../ssh/quote.ts';
 import { endWords } from '../view/end-words.ts';
 import { age, clip, columns, measured, plural } from '../view/format.ts';
 import { trialSummary } from '../view/parameters.ts';
+import { savingLine } from '../view/progress.ts';
 import { paretoFront, topRows } from '../view/ranking.ts';
 import { syntheticNote } from '../view/synthetic.ts';
 import { askDescription, askLive, askStatus, askTable } from './ask-campaign.ts';
@@ -39,7 +40,7 @@ export function best(name: string | undefined, options: BestOptions, io: CliIo):
   }
   return withClient<Exit>(async (client) => {
     const campaign = await findCampaign(client, name);
-    const { trials, metric, front, none } = await bestTrials(client, campaign, options.count);
+    const { trials, metric, notes, none } = await bestTrials(client, campaign, options.count);
     if (render !== undefined) {
       const [first] = trials;
       if (first === undefined) throw new CliError('failed', 'HF-NO-RESULT', none);
@@ -58,7 +59,7 @@ export function best(name: string | undefined, options: BestOptions, io: CliIo):
         ),
       ]),
     ]);
-    const lines = [...table, ...front, ...optionalLine(syntheticNote(trials))];
+    const lines = [...table, ...notes, ...optionalLine(syntheticNote(trials))];
     print(io, options, trials, trials.length === 0 ? none : lines.join('\n'));
     return 'ok';
   });
@@ -68,16 +69,19 @@ async function bestTrials(
   client: Client,
   campaign: string,
   count: number,
-): Promise<{ trials: readonly BestTrial[]; metric: string[]; front: string[]; none: string }> {
+): Promise<{ trials: readonly BestTrial[]; metric: string[]; notes: string[]; none: string }> {
   const { status: now, ended } = await statusOrEnd(client, campaign);
   if (now === undefined)
-    return { trials: ended.result?.top.slice(0, count) ?? [], metric: ['value'], front: [], none: noBest(campaign, []) };
+    return { trials: ended.result?.top.slice(0, count) ?? [], metric: ['value'], notes: [], none: noBest(campaign, []) };
   const { spec } = await askDescription(client, campaign);
   const rows = await askTable(client, campaign);
   return {
     trials: bestRows(rows, spec, count).map(bestTrial),
     metric: spec.objectives.map((objective) => objective.metric),
-    front: frontLine(rows, spec),
+    notes: [
+      ...frontLine(rows, spec),
+      ...(now.savedHours === undefined ? [] : [`early stopping saved ${savingLine({ ...now, savedHours: now.savedHours })}`]),
+    ],
     none: noBest(campaign, rows, spec.metricConstraints),
   };
 }

@@ -52,7 +52,7 @@ export function stopVerdictOf(
     ...(spec.metricConstraints === undefined ? {} : { metricConstraints: spec.metricConstraints }),
     ...(typeof state.samplerState?.regret === 'number' ? { regretBound: state.samplerState.regret } : {}),
   });
-  if (verdict === undefined) return undefined;
+  if (verdict === undefined || (verdict.rule === 'trials' && state.hasHeldPromotions)) return undefined;
   return { phase: ENDS_AT_ONCE.has(verdict.rule) ? 'stopping' : 'draining', sentence: verdict.sentence };
 }
 

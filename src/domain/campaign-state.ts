@@ -3,6 +3,7 @@ import { trialsWithoutImprovement } from '../search/stop-rules.ts';
 import type { CampaignSpec } from './campaign.ts';
 import { trialName } from './ids.ts';
 import type { Told } from './notices.ts';
+import { savingOf } from './saved-hours.ts';
 import type { Point } from './space.ts';
 import type { BestTrial, CampaignPhase, CampaignStatus, LlmTotals, TrialCounts } from './status.ts';
 import type { Launch } from './system-state.ts';
@@ -51,6 +52,10 @@ export interface CampaignState {
   isConcurrencySet?: boolean;
   /** Pruner's memory: trial → highest rung at which it was let through (or ended). */
   decided: Record<number, number>;
+  /** Rungs were reached or trials ended since the pruner was asked; the next run asks it when this one goes on as new. */
+  mustJudge?: boolean;
+  /** Paused trials would go on, but the campaign itself is paused: it is not over then, and the pruner is asked again when it is resumed. */
+  hasHeldPromotions?: boolean;
   stopReason?: string;
   /** By topic, in words a person can act on. */
   notices: Record<string, string>;
@@ -175,6 +180,7 @@ export function statusOf(state: CampaignState, now: number): CampaignStatus {
   const counts = countsOf(rows);
   const judged = counts.completed + counts.failed;
   const best = spec === undefined ? undefined : bestOf(spec, rows, 1)[0];
+  const saving = spec === undefined ? undefined : savingOf(spec, rows, state.provenance);
   return {
     campaign: state.campaign,
     name: spec?.name ?? state.campaign,
@@ -193,11 +199,12 @@ export function statusOf(state: CampaignState, now: number): CampaignStatus {
     sinceImprovement: spec === undefined ? 0 : sinceImprovement(spec, rows),
     queuedPoints: state.enqueued.length,
     inFlight: [...state.inFlight],
-    trainingHours: rows.reduce((sum, row) => sum + (row.runSeconds ?? 0), 0) / 3600,
+    trainingHours: (rows.reduce((sum, row) => sum + (row.runSeconds ?? 0), 0) * (spec?.training.slots ?? 1)) / 3600,
     problems: Object.values(state.notices),
     ...(state.stopReason === undefined ? {} : { stopReason: state.stopReason }),
     ...(state.launch === undefined ? {} : { resultsDirectory: state.launch.localDirectory }),
-    ...(spec?.pruner === undefined ? {} : { savedHours: savedHours(rows, spec.pruner.maxSteps) }),
+    ...(saving === undefined ? {} : { savedHours: saving.slotHours }),
+    ...(saving?.nodeHours === undefined ? {} : { savedNodeHours: saving.nodeHours }),
     ...(typeof state.samplerState?.regret === 'number' ? { regretBound: state.samplerState.regret } : {}),
     ...(spec?.llm === undefined ? {} : { llm: llmTotals(state, spec.llm) }),
     tableVersion: state.table.version,
@@ -216,15 +223,6 @@ function llmTotals({ samplerState, table }: CampaignState, { options }: NonNulla
     ...(limit === undefined ? {} : { limit }),
     trials: table.rows.filter((row) => row.origin === 'llm').length,
   };
-}
-
-/** Hours of training that early stopping saved: what pruned trials would have taken to the last step at their own pace. */
-function savedHours(rows: readonly TrialRow[], maxSteps: number): number {
-  const seconds = rows.reduce((sum, row) => {
-    if (row.state !== 'pruned' || !row.step || row.runSeconds === undefined) return sum;
-    return sum + row.runSeconds * Math.max(0, maxSteps / row.step - 1);
-  }, 0);
-  return seconds / 3600;
 }
 
 const PHASE_WORDS: Record<CampaignPhase, (state: CampaignState, counts: TrialCounts) => string> = {

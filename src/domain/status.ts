@@ -66,8 +66,10 @@ export interface CampaignStatus {
   readonly problems: readonly string[];
   readonly stopReason?: string;
   readonly resultsDirectory?: string;
-  /** Hours of training that early stopping saved; only with a pruner. */
+  /** Slot-hours of training that early stopping saved; only with a pruner. */
   readonly savedHours?: number;
+  /** The same in node-hours, where it is known how many slots a node has. */
+  readonly savedNodeHours?: number;
   /** What the model leaves to gain, in the objective's unit; only with `stop.regret_bound`, and once there are results enough. */
   readonly regretBound?: number;
   /** What the language model has cost so far, and the hard limit; only in campaigns with one. */

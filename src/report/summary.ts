@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { FAILURE_TABLE } from '../domain/failures.ts';
+import { savingOf } from '../domain/saved-hours.ts';
 import { TRIAL_STATES, type TrialRow } from '../domain/trial.ts';
-import { savedNodeHours, savedSteps } from '../search/pruning/curves.ts';
 import { paretoFront, rankedValue, topRows } from '../view/ranking.ts';
 import { frontVolume } from './front-volume.ts';
 import { REPORT_STATUSES, type ReportInput } from './input.ts';
@@ -203,15 +203,10 @@ function finiteEntry(metric: string, value: number | undefined): [string, number
 }
 
 function earlyStopping({ spec, rows, provenance }: ReportInput): Summary['early_stopping'] {
-  if (spec.pruner === undefined) return null;
-  const { maxSteps } = spec.pruner;
-  const slotsPerNode = Number(spec.system.settings.slotsPerNode ?? provenance?.slots_per_node);
-  return {
-    pruned: rows.filter((row) => row.state === 'pruned').length,
-    saved_steps: savedSteps(rows, maxSteps),
-    saved_slot_hours: savedNodeHours(rows, maxSteps, spec.training.slots),
-    saved_node_hours: slotsPerNode > 0 ? savedNodeHours(rows, maxSteps, spec.training.slots / slotsPerNode) : null,
-  };
+  const saving = savingOf(spec, rows, provenance);
+  if (saving === undefined) return null;
+  const { pruned, steps, slotHours, nodeHours } = saving;
+  return { pruned, saved_steps: steps, saved_slot_hours: slotHours, saved_node_hours: nodeHours ?? null };
 }
 
 function objectiveStatistics({ spec, rows }: ReportInput): Record<string, Statistics> {

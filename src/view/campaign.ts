@@ -5,7 +5,7 @@ import type { TrialRow } from '../domain/trial.ts';
 import { convergenceChart } from './chart.ts';
 import { clip, columns, instant, measured, percent, plain, plural, short } from './format.ts';
 import { initials } from './parameters.ts';
-import { budgetLine, instantOf, llmLine, type ProgressInput, progressHeadline } from './progress.ts';
+import { budgetLine, instantOf, llmLine, type ProgressInput, progressHeadline, savingLine } from './progress.ts';
 import { rankedValue, topRows } from './ranking.ts';
 import { syntheticNote } from './synthetic.ts';
 
@@ -20,6 +20,8 @@ export interface CampaignDetailsInput extends ProgressInput {
   readonly sinceImprovement: number;
   readonly successRate?: number;
   readonly trainingHours: number;
+  readonly savedHours?: number;
+  readonly savedNodeHours?: number;
   readonly problems: readonly string[];
   readonly stopReason?: string;
   readonly resultsDirectory?: string;
@@ -134,6 +136,7 @@ function facts(input: CampaignDetailsInput): string {
     input.successRate === undefined
       ? undefined
       : `**Success rate:** ${percent(input.successRate)}; ${plural(input.sinceImprovement, 'trial')} since the last improvement`,
+    input.savedHours === undefined ? undefined : `**Saved by early stopping:** ${savingLine({ ...input, savedHours: input.savedHours })}`,
     input.llm === undefined ? undefined : `**Language model:** ${llmLine(input.llm)}`,
     input.stopReason === undefined ? undefined : `**Stopped because:** ${plain(input.stopReason)}`,
     input.resultsDirectory === undefined ? undefined : `**Results:** ${code(input.resultsDirectory)}`,

@@ -108,6 +108,16 @@ export function budgetLine(input: ProgressInput & { readonly trainingHours: numb
     .join(' · ');
 }
 
+/** What early stopping has saved, of how many trials: `12.5 slot-hours (1.04 node-hours), 7 trials stopped early or paused`. */
+export function savingLine({
+  savedHours,
+  savedNodeHours,
+  counts,
+}: Pick<ProgressInput, 'counts'> & { readonly savedHours: number; readonly savedNodeHours?: number }): string {
+  const nodes = savedNodeHours === undefined ? '' : ` (${measured(savedNodeHours)} node-hours)`;
+  return `${measured(savedHours)} slot-hours${nodes}, ${plural(counts.pruned, 'trial')} stopped early or paused`;
+}
+
 /** Calls, tokens and trials of a language model, one line: `14 of 2000 calls · 16800 of 5000000 tokens · 9 trials, 1867 tokens each`. */
 export function llmLine({ calls, promptTokens, completionTokens, limit, trials }: LlmTotals): string {
   const tokens = promptTokens + completionTokens;

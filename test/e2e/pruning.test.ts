@@ -143,13 +143,4 @@ json.dump({"val": 0.4 + p["x"], "status": "completed", "is_final": p["x"] < 0.5}
     const epochs = readFileSync(path.join(engine.folder, 'final.log'), 'utf8').trim().split('\n');
     expect(new Set(epochs).size).toBe(epochs.length);
   });
-
-  it('a trial that is not among the best of its rung is ended while it trains', async () => {
-    await engine.run(spec('stop.log', 0.6, { type: 'asha', min_results: 4 }), 'stop');
-    const { rows } = await engine.client.workflow.getHandle('stop').query(trialsQuery);
-    const pruned = rows.filter((row) => row.state === 'pruned');
-    expect(pruned.length).toBeGreaterThan(0);
-    expect(pruned.every((row) => (row.step ?? 0) < 9)).toBe(true);
-    expect(rows.filter((row) => row.state === 'completed').every((row) => row.step === 9)).toBe(true);
-  });
 });

@@ -27,6 +27,29 @@ describe('the share of a budget that is used', () => {
   });
 });
 
+describe('hours in the status of a campaign', () => {
+  // An hour for three of nine steps.
+  const paused = (number: number) => completed(number, 0.5, { state: 'pruned', step: 3, runSeconds: 3600 });
+  const withSpec = (change: Partial<CampaignSpec>, provenance = {}) => {
+    const state = { ...newCampaignState('c', 0), spec: { ...SPEC, ...change }, provenance };
+    addRow(state.table, paused(1));
+    addRow(state.table, completed(2, 0.7, { step: 9, runSeconds: 3 * 3600 }));
+    return statusOf(state, 1000);
+  };
+  const pruner = { type: 'asha', minSteps: 1, maxSteps: 9, reductionFactor: 3, options: {} };
+  const training = { ...SPEC.training, slots: 4 };
+
+  it('are slot-hours: of a training that holds four slots four an hour', () => {
+    expect(withSpec({ training }).trainingHours).toBe(16);
+  });
+
+  it('with a pruner tell what it saved: two more hours of four slots, in node-hours where a node has twelve', () => {
+    expect(withSpec({ training, pruner }, { slots_per_node: '12' })).toMatchObject({ savedHours: 8, savedNodeHours: 8 / 12 });
+    expect(withSpec({ training, pruner }).savedNodeHours).toBeUndefined();
+    expect(withSpec({}).savedHours).toBeUndefined();
+  });
+});
+
 describe('the stop rules of a campaign', () => {
   const spec = {
     ...SPEC,
@@ -40,6 +63,15 @@ describe('the stop rules of a campaign', () => {
     expect(stopVerdictOf(state, spec, 1)).toBeUndefined();
     addRow(state.table, completed(2, 0.92, { constraintValues: [30] }));
     expect(stopVerdictOf(state, spec, 1)).toMatchObject({ phase: 'stopping', sentence: expect.stringContaining('Trial 2 reached') });
+  });
+
+  it('all trials of the budget are no end while promotions wait for the campaign to be resumed', () => {
+    const state = { ...newCampaignState('c', 0), budget: { trials: 1 } };
+    addRow(state.table, completed(1, 0.5, { state: 'pruned' }));
+    expect(stopVerdictOf(state, SPEC, 1)?.sentence).toBe('All 1 trials of the budget have ended.');
+    expect(stopVerdictOf({ ...state, hasHeldPromotions: true }, SPEC, 1)).toBeUndefined();
+    const late = { ...state, hasHeldPromotions: true, budget: { wallSeconds: 1 } };
+    expect(stopVerdictOf(late, SPEC, 2000)?.phase).toBe('stopping');
   });
 
   it('the bound that the sampler brought ends the search, and lets running trials finish', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { age, columns, duration, instant, measured, percent, plain, short, withMargin } from '../../../src/view/format.ts';
-import { llmLine } from '../../../src/view/progress.ts';
+import { llmLine, savingLine } from '../../../src/view/progress.ts';
 
 describe('numbers', () => {
   it.each([
@@ -91,6 +91,16 @@ describe('what a language model cost', () => {
       '14 of 14 calls · 16800 of 20000 tokens · 9 trials, 1867 tokens each · the limit is reached: the sampler goes on alone',
     );
     expect(llmLine({ ...totals, trials: 0 })).toContain('no trial of its own yet');
+  });
+});
+
+describe('what early stopping saved', () => {
+  const counts = { total: 9, queued: 0, completed: 2, pruned: 7, failed: 0, cancelled: 0 };
+  it('is one line: slot-hours, node-hours where they are known, trials', () => {
+    expect(savingLine({ savedHours: 12.5, counts })).toBe('12.50 slot-hours, 7 trials stopped early or paused');
+    expect(savingLine({ savedHours: 12.5, savedNodeHours: 12.5 / 12, counts })).toBe(
+      '12.50 slot-hours (1.042 node-hours), 7 trials stopped early or paused',
+    );
   });
 });
 
