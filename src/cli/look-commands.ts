@@ -9,6 +9,7 @@ import { askEnd, askLive, askStatus, askSystem, askTable } from './ask-campaign.
 import { findCampaign, listCampaigns } from './campaigns.ts';
 import type { Exit } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print, withClient } from './io.ts';
+import { withLiveClock } from './live-clock.ts';
 import { runningTable } from './screen.ts';
 import { endText } from './watch.ts';
 
@@ -42,7 +43,7 @@ export function status(name: string | undefined, options: CommonOptions, io: Cli
       print(io, options, { campaign, ended }, endText(campaign, ended));
       return 'ok';
     }
-    const now = await withAbsence(client, await asEnded(client, answer));
+    const now = withLiveClock(await withAbsence(client, await asEnded(client, answer)));
     const system = now.phase === 'ended' || now.system === '' ? undefined : await askSystem(client, now.system);
     const live = now.phase === 'ended' || now.system === '' ? [] : await askLive(client, now.system, campaign);
     const rows = await askTable(client, campaign);
@@ -71,12 +72,13 @@ export function status(name: string | undefined, options: CommonOptions, io: Cli
 /** A campaign that was terminated, or ran out of its time, never came to say so itself. */
 async function asEnded(client: Client, now: CampaignStatus): Promise<CampaignStatus> {
   if (now.phase === 'ended') return now;
-  const { status } = await client.workflow.getHandle(now.campaign).describe();
+  const { status, closeTime } = await client.workflow.getHandle(now.campaign).describe();
   if (status.name === 'RUNNING' || status.name === 'PAUSED') return now;
   const end = await askEnd(client, now.campaign);
   const reason = end.kind === 'failed' && end.message !== '' ? `: ${end.message}` : '';
   const headline = `${status.name.toLowerCase()}${reason}; what ran of it is ended by its system`;
-  return { ...now, phase: 'ended', headline, stopReason: headline };
+  const elapsedSeconds = closeTime === undefined ? now.elapsedSeconds : (closeTime.getTime() - now.startedAt) / 1000;
+  return { ...now, phase: 'ended', headline, stopReason: headline, elapsedSeconds };
 }
 
 /** Enough for a worker that is there although it does not look so: one whose clock or process we see otherwise than it does. */

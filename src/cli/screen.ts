@@ -7,7 +7,7 @@ import { endWords } from '../view/end-words.ts';
 import { age, clip, columns, duration, measured, percent, short } from '../view/format.ts';
 import { trialSummary } from '../view/parameters.ts';
 import { budgetShare, endedTrials, secondsLeft } from '../view/progress.ts';
-import { isBetter, rankedValue } from '../view/ranking.ts';
+import { brokenMark, isBetter, rankedValue } from '../view/ranking.ts';
 import { valueMarks } from '../view/synthetic.ts';
 import type { Paint } from './io.ts';
 
@@ -169,12 +169,17 @@ export function advance(
 }
 
 /** One line for an ended trial, for logs and pipes: `06:12:03Z trial 13 completed score 0.9012 · best 0.9722 in trial 9 · 12/40`. */
-export function eventLine(row: TrialRow, progress: Progress, status: Pick<CampaignStatus, 'objectives' | 'budget'>): string {
+export function eventLine(
+  row: TrialRow,
+  progress: Progress,
+  status: Pick<CampaignStatus, 'objectives' | 'budget' | 'metricConstraints'>,
+): string {
   const metric = status.objectives[0]?.metric ?? 'value';
   const at = row.finishedAt === undefined ? '' : `${new Date(row.finishedAt).toISOString().slice(11, 19)}Z `;
   const value = row.values?.[0];
+  const broken = brokenMark(row, status.metricConstraints);
   const end = row.failure === undefined || row.state === 'completed' ? '' : ` (${endWords(row.state, row.failure)})`;
-  return `${at}trial ${row.number} ${row.state}${value === undefined ? '' : ` ${metric} ${measured(value)}${valueMarks(row)}`}${end}${progressText(progress, status)}`;
+  return `${at}trial ${row.number} ${row.state}${value === undefined ? '' : ` ${metric} ${measured(value)}${valueMarks(row)}`}${broken === undefined ? '' : ` ${broken}`}${end}${progressText(progress, status)}`;
 }
 
 /** ` · best 0.9722 in trial 9 · 12/40`. */

@@ -13,7 +13,7 @@ import { endWords } from '../view/end-words.ts';
 import { age, clip, columns, measured, plural } from '../view/format.ts';
 import { trialSummary } from '../view/parameters.ts';
 import { savingLine } from '../view/progress.ts';
-import { paretoFront, topRows } from '../view/ranking.ts';
+import { brokenMark, paretoFront, topRows } from '../view/ranking.ts';
 import { syntheticNote } from '../view/synthetic.ts';
 import { askDescription, askLive, askStatus, askTable } from './ask-campaign.ts';
 import { findCampaign } from './campaigns.ts';
@@ -79,7 +79,7 @@ async function bestTrials(
     trials: bestRows(rows, spec, count).map(bestTrial),
     metric: spec.objectives.map((objective) => objective.metric),
     notes: [
-      ...frontLine(rows, spec),
+      ...frontLine(rows, spec, count),
       ...(now.savedHours === undefined ? [] : [`early stopping saved ${savingLine({ ...now, savedHours: now.savedHours })}`]),
     ],
     none: noBest(campaign, rows, spec.metricConstraints),
@@ -96,16 +96,18 @@ export function noBest(campaign: string, rows: readonly TrialRow[], constraints:
   return `${campaign} has no completed trial${which}. See holdfast status ${campaign}.`;
 }
 
-/** With several objectives: how many trials the front has and how much it dominates. */
+/** With several objectives: how many trials the front has, which of them are not among the `count` shown, and how much it dominates. */
 export function frontLine(
   rows: readonly TrialRow[],
   { objectives, metricConstraints }: Pick<CampaignSpec, 'objectives' | 'metricConstraints'>,
+  count = Number.POSITIVE_INFINITY,
 ): string[] {
   const volume = frontVolume(rows, objectives, metricConstraints);
   if (volume === undefined) return [];
   const corner = Object.entries(volume.corner).map(([name, value]) => `${name} ${measured(value)}`);
   const size = paretoFront(rows, objectives, metricConstraints).length;
-  return [`front of ${plural(size, 'trial')}, hypervolume ${measured(volume.value)} up to ${corner.join(', ')}`];
+  const more = size > count ? ` (${count} shown; -n ${size} shows all)` : '';
+  return [`front of ${plural(size, 'trial')}${more}, hypervolume ${measured(volume.value)} up to ${corner.join(', ')}`];
 }
 
 /** The best by the objective; with several objectives what no other trial beats in all of them, by the first one. Trials that break a constraint are left out. */
@@ -139,8 +141,11 @@ export interface TrialsOptions extends CommonOptions {
   readonly limit: number;
 }
 
-/** Parameters of a trial, or why it has failed; of one that was stopped early both, for its point says as much as its end. */
-function tableWords({ params, failure, state }: TrialRow): string {
+/** Parameters of a trial, or why it has failed; of one that was stopped early or breaks a condition both, for its point says as much as its end. */
+function tableWords(row: TrialRow, constraints: readonly MetricConstraint[] | undefined): string {
+  const { params, failure, state } = row;
+  const broken = brokenMark(row, constraints);
+  if (broken !== undefined) return `${trialSummary(params, 45)}  ${broken}`;
   if (failure === undefined || state === 'completed') return trialSummary(params, 70);
   const words = endWords(state, failure);
   return state === 'pruned' ? `${trialSummary(params, 35)}  ${clip(words, 70)}` : clip(words, 70);
@@ -168,7 +173,7 @@ export function trials(name: string | undefined, options: TrialsOptions, io: Cli
         String(row.attempts),
         row.runSeconds === undefined ? '–' : age(row.runSeconds),
         row.origin,
-        tableWords(row),
+        tableWords(row, now.metricConstraints),
       ]),
     ]);
     const left = chosen.length - rows.length;
@@ -200,7 +205,7 @@ export function errors(name: string | undefined, options: CommonOptions, io: Cli
               [
                 '',
                 `${group.class} (${group.severity}): ${plural(group.count, 'trial')}${group.stages.length === 0 ? '' : `, in ${group.stages.join(', ')}`}`,
-                ...group.examples.map((example) => `  trial ${example.number}: ${example.message}`),
+                ...exampleLines(group.examples),
                 `  ${group.advice}`,
                 `  More: holdfast why ${campaign} ${group.examples[0]?.number ?? ''}`,
               ].join('\n'),
@@ -208,6 +213,14 @@ export function errors(name: string | undefined, options: CommonOptions, io: Cli
           ].join('\n');
     print(io, options, { campaign, total, classes: groups }, text);
     return 'ok';
+  });
+}
+
+/** One line for each message: trials that say the same share it. */
+export function exampleLines(examples: FailureGroup['examples']): string[] {
+  return [...new Set(examples.map(({ message }) => message))].map((message) => {
+    const numbers = examples.filter((example) => example.message === message).map(({ number }) => number);
+    return `  trial${numbers.length === 1 ? '' : 's'} ${numbers.join(', ')}: ${message}`;
   });
 }
 

@@ -9,6 +9,7 @@ import { askEnd, askLive, askStatus, askSystem, askTrials, type CampaignEnd } fr
 import { findCampaign } from './campaigns.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, painter, type QuietOptions, withClient } from './io.ts';
+import { withLiveClock } from './live-clock.ts';
 import { advance, eventLine, type Progress, progressText, type Scene, screen } from './screen.ts';
 
 export interface WatchOptions extends QuietOptions {
@@ -36,7 +37,7 @@ export async function watchCampaign(client: Client, campaign: string, io: CliIo,
   try {
     for (let isOver = false; !isOver && !io.interrupted.aborted; ) {
       try {
-        status = await withAbsence(client, await askStatus(client, campaign));
+        status = withLiveClock(await withAbsence(client, await askStatus(client, campaign)));
         const news = await askTrials(client, campaign, version);
         version = news.version;
         for (const row of news.rows) rows[row.number - 1] = row;

@@ -19,7 +19,8 @@ export function retryProblem(rows: readonly TrialRow[], request: RetryRequest = 
     if (row === undefined) return `There is no trial ${number}.`;
     if (!canRunAgain(row)) return `Trial ${number} is ${row.state}; only failed trials run again.`;
   }
-  return chosen(rows, request).length === 0 ? 'No trial has failed in this way.' : undefined;
+  if (chosen(rows, request).length > 0) return undefined;
+  return request.classes === undefined ? 'No trial has failed.' : 'No trial has failed in this way.';
 }
 
 /** Opens the chosen trials again; the campaign starts them when there is room. Returns their numbers. */

@@ -2,7 +2,7 @@ import { timeShares } from '../domain/budget-share.ts';
 import type { Budget, Objective } from '../domain/campaign.ts';
 import type { LlmTotals } from '../domain/status.ts';
 import { isFinal, type TrialRow } from '../domain/trial.ts';
-import { age, measured, percent, plural } from './format.ts';
+import { age, duration, measured, percent, plural } from './format.ts';
 import { valueMarks } from './synthetic.ts';
 
 /** What a campaign's progress is told from; `CampaignStatus` of workflows/messages.ts fits. Times in milliseconds, durations in seconds. */
@@ -82,7 +82,11 @@ export function progressHeadline(input: ProgressInput, rows: readonly TrialRow[]
   const eta = secondsLeft(input, rows);
   return [
     budget.trials === undefined ? plural(ended, 'trial') : `${ended}/${budget.trials} trials`,
-    best?.values[0] === undefined ? 'no result yet' : `best ${measured(best.values[0])} in trial ${best.number}${valueMarks(best)}`,
+    best?.values[0] === undefined
+      ? input.phase === 'ended'
+        ? 'no result'
+        : 'no result yet'
+      : `best ${measured(best.values[0])} in trial ${best.number}${valueMarks(best)}`,
     input.inFlight.length > 0 ? `${input.inFlight.length} in flight` : undefined,
     counts.pruned > 0 ? `${counts.pruned} pruned` : undefined,
     counts.failed > 0 ? `${counts.failed} failed` : undefined,
@@ -90,6 +94,11 @@ export function progressHeadline(input: ProgressInput, rows: readonly TrialRow[]
   ]
     .filter((part) => part !== undefined)
     .join(' · ');
+}
+
+/** Of all slots together; below a tenth of an hour in seconds, which read better. */
+function trainingText(hours: number): string {
+  return hours < 0.1 ? `${duration(hours * 3600)} of training in all slots` : `${measured(hours)} slot-hours of training`;
 }
 
 /** What is spent and what is left, one line: `12 of 40 trials · 1 h of 6 h · 41.5 slot-hours of training`. */
@@ -101,7 +110,7 @@ export function budgetLine(input: ProgressInput & { readonly trainingHours: numb
     wallSeconds === undefined ? `${age(input.elapsedSeconds)} so far` : `${age(input.elapsedSeconds)} of ${age(wallSeconds)}`,
     deadline === undefined ? undefined : `until ${deadline}`,
     nodeHours === undefined ? undefined : `at most ${measured(nodeHours)} node-hours`,
-    `${measured(input.trainingHours)} slot-hours of training`,
+    trainingText(input.trainingHours),
     share === undefined ? undefined : `${percent(share)} used`,
   ]
     .filter((part) => part !== undefined)

@@ -1,6 +1,6 @@
 import type { MetricConstraint, Objective } from '../domain/campaign.ts';
 import type { TrialRow } from '../domain/trial.ts';
-import { violationOf } from '../search/losses.ts';
+import { marginsOf, violationOf } from '../search/losses.ts';
 
 /** True when `a` is better than `b` in this objective; NaN is never better. */
 export function isBetter(a: number, b: number, direction: Objective['direction']): boolean {
@@ -10,6 +10,14 @@ export function isBetter(a: number, b: number, direction: Objective['direction']
 /** True when the row's metrics keep every constraint, or the campaign has none. A row without a metric (NaN, or null once it went as JSON) breaks its constraints. */
 export function isFeasible(row: TrialRow, constraints: readonly MetricConstraint[] = []): boolean {
   return violationOf(constraints, row) === 0;
+}
+
+/** Which conditions on metrics a completed row breaks, as a mark after its value: `(breaks peak_memory_gb <= 40)`. Undefined when it keeps them all. */
+export function brokenMark(row: TrialRow, constraints: readonly MetricConstraint[] = []): string | undefined {
+  if (row.state !== 'completed' || constraints.length === 0) return undefined;
+  const margins = marginsOf(constraints, row);
+  const broken = constraints.filter((_, index) => !((margins[index] as number) <= 0));
+  return broken.length === 0 ? undefined : `(breaks ${broken.map(({ metric, op, bound }) => `${metric} ${op} ${bound}`).join(', ')})`;
 }
 
 /** The first objective's value of a completed, feasible row; undefined for every other row. */

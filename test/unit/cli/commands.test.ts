@@ -9,7 +9,7 @@ import { CliError, EXIT_CODES } from '../../../src/cli/exit-codes.ts';
 import { PRESETS } from '../../../src/cli/init-presets.ts';
 import { program } from '../../../src/cli/program.ts';
 import { overridden } from '../../../src/cli/start-commands.ts';
-import { bestRows, failureGroups, frontLine } from '../../../src/cli/table-commands.ts';
+import { bestRows, exampleLines, failureGroups, frontLine } from '../../../src/cli/table-commands.ts';
 import { told } from '../../../src/cli/told-errors.ts';
 import { admitText } from '../../../src/spec/admit.ts';
 import { DriverError } from '../../../src/systems/driver.ts';
@@ -180,6 +180,10 @@ describe('holdfast errors', () => {
       { class: 'not_finite', count: 5, examples: [{ number: 2 }, { number: 3 }, { number: 4 }] },
     ]);
     expect(failureGroups([completed(1, 0.5)])).toEqual([]);
+    expect(exampleLines([...(failureGroups(rows)[1]?.examples ?? []), { number: 9, message: 'loss is inf.' }])).toEqual([
+      '  trials 2, 3, 4: val_loss is NaN at epoch 3.',
+      '  trial 9: loss is inf.',
+    ]);
   });
 });
 
@@ -193,6 +197,7 @@ describe('holdfast best', () => {
     expect(frontLine(rows, { objectives: [score, seconds] })).toEqual([
       'front of 2 trials, hypervolume 18.45 up to score 0.3500, seconds 109.0',
     ]);
+    expect(frontLine(rows, { objectives: [score, seconds] }, 1)[0]).toContain('front of 2 trials (1 shown; -n 2 shows all), hypervolume');
     expect(frontLine(rows, { objectives: [score] })).toEqual([]);
     expect(bestRows(rows, { objectives: [score] }, 2).map((row) => row.number)).toEqual([1, 2]);
     const heavy = [completed(1, 0.9, { constraintValues: [50] }), completed(2, 0.5, { constraintValues: [30] })];

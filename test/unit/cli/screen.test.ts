@@ -6,6 +6,7 @@ import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { commandOf } from '../../../src/cli/command-line.ts';
 import { painter } from '../../../src/cli/io.ts';
+import { withLiveClock } from '../../../src/cli/live-clock.ts';
 import { followFile, lastLines } from '../../../src/cli/log-files.ts';
 import { reproScript } from '../../../src/cli/repro-script.ts';
 import { advance, eventLine, type Scene, screen, sparkline } from '../../../src/cli/screen.ts';
@@ -13,6 +14,7 @@ import { noBest } from '../../../src/cli/table-commands.ts';
 import { reasons } from '../../../src/cli/trial-commands.ts';
 import { bestOf } from '../../../src/domain/campaign-state.ts';
 import { quoteCommand } from '../../../src/ssh/quote.ts';
+import { brokenMark } from '../../../src/view/ranking.ts';
 import { valueMarks } from '../../../src/view/synthetic.ts';
 import { trialDetails } from '../../../src/view/trial.ts';
 import type { CampaignStatus, TrialView } from '../../../workflows/messages.ts';
@@ -103,6 +105,26 @@ describe('the watched screen', () => {
     expect(eventLine(failed(2), progress, status)).toBe(
       '06:02:00Z trial 2 failed (not_finite: val_loss is NaN at epoch 3.) · best 0.4000 in trial 1 · 2/40',
     );
+  });
+
+  it('says of a trial that breaks a condition on a metric which one, for its value is not the best', () => {
+    const status = { ...scene().status, metricConstraints: [{ metric: 'gb', op: '<=', bound: 40 } as const] };
+    const heavy = completed(1, 0.9, { constraintValues: [50] });
+    expect(eventLine(heavy, advance({ ended: 0 }, heavy, 'maximize', status.metricConstraints), status)).toBe(
+      '06:01:00Z trial 1 completed val_accuracy 0.9000 (breaks gb <= 40) · 1/40',
+    );
+    const silent = completed(2, 0.9, { constraintValues: [Number.NaN] });
+    expect(brokenMark(silent, status.metricConstraints)).toBe('(breaks gb <= 40)');
+    expect(brokenMark(completed(3, 0.9, { constraintValues: [40] }), status.metricConstraints)).toBeUndefined();
+  });
+});
+
+describe('the time of a campaign', () => {
+  it('that runs is taken now, for its own clock stands still between events; that of one that has ended stays', () => {
+    const { status } = scene();
+    expect(withLiveClock(status, START + 7_200_000).elapsedSeconds).toBe(7200);
+    expect(withLiveClock(status, START).elapsedSeconds).toBe(status.elapsedSeconds);
+    expect(withLiveClock({ ...status, phase: 'ended' }, START + 7_200_000).elapsedSeconds).toBe(status.elapsedSeconds);
   });
 });
 

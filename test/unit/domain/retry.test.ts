@@ -85,4 +85,8 @@ describe('trials that are asked for again', () => {
   ])('that cannot be are told: %j', (request, words) => {
     expect(retryProblem(campaign().table.rows, request)).toEqual(typeof words === 'string' ? words : expect.stringMatching(words));
   });
+
+  it('of a campaign without failures are told in one sentence', () => {
+    expect(retryProblem(campaign().table.rows.slice(0, 1))).toBe('No trial has failed.');
+  });
 });
