@@ -12,7 +12,7 @@ import { attemptName } from '../src/domain/ids.ts';
 import { ATTRIBUTES } from '../src/domain/search-attributes.ts';
 import { type DoneRecord, fileReferences } from '../src/domain/spool.ts';
 import type { TrialOutcome } from '../src/domain/trial.ts';
-import { EMPTY_LEDGER, judge, type Verdict } from '../src/domain/trial-policy.ts';
+import { EMPTY_LEDGER, judge, startOf, type Verdict } from '../src/domain/trial-policy.ts';
 import { type AttemptEnd, type TrialInput, trialFinishedSignal } from './messages.ts';
 import { type Mailbox, openMailbox, submit } from './trial-mailbox.ts';
 
@@ -61,7 +61,7 @@ async function finish(
   record: DoneRecord | undefined,
   runSeconds: number,
 ): Promise<TrialOutcome> {
-  const startedAt = mail.startedAt();
+  const startedAt = startOf(record, mail.startedAt());
   const isPaused =
     verdict.state === 'completed' &&
     trial.isPartial === true &&

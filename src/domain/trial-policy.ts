@@ -15,6 +15,14 @@ export const EMPTY_LEDGER: Ledger = { infrastructure: 0, trial: 0, free: 0 };
 /** A trial given back this often without ever ending is no longer free: something is wrong with the pilots. */
 export const MOST_FREE_RETURNS = 200;
 
+/**
+ * When the last attempt started, in milliseconds: by its record, that is by the node's clock; where it left none, or never started, when it was first seen
+ * running. Of a short training the end alone is seen.
+ */
+export function startOf(record: Pick<DoneRecord, 'started_at'> | undefined, seen: number | undefined): number | undefined {
+  return record !== undefined && record.started_at > 0 ? Math.round(record.started_at * 1000) : seen;
+}
+
 /** What is known of an attempt's end. */
 export type AttemptResult =
   | { readonly kind: 'record'; readonly record: DoneRecord }

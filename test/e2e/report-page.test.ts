@@ -57,6 +57,25 @@ describe.skipIf(EXECUTABLE === undefined)('the report in a browser', () => {
     }
   });
 
+  it('shows trials that break a condition as rings and in the table, and says how many values stand at the edge', async () => {
+    const campaign = campaignOf(30);
+    const metricConstraints = [{ metric: 'gb', op: '<=', bound: 40 } as const];
+    const rows = campaign.rows.map((row) => ({
+      ...row,
+      constraintValues: [row.number === 4 ? 50 : 30],
+      ...(row.number === 6 ? { values: [-5] } : {}),
+    }));
+    const { page, errors } = await open({ ...campaign, spec: { ...campaign.spec, metricConstraints }, rows }, 1000);
+    expect(errors).toEqual([]);
+    const history = page.locator('section', { hasText: 'Optimisation history' });
+    expect(await history.locator('.legend').textContent()).toContain('breaks metric_constraints (1)');
+    expect(await history.locator('circle[fill="none"], g[fill="none"] circle').count()).toBe(1);
+    expect(await history.locator('p').first().textContent()).toMatch(/ [12] trials? worse than [-\d.]+ stands? at the edge\.$/);
+    const table = page.locator('section', { hasText: 'All trials' });
+    expect(await table.locator('td', { hasText: 'completed, breaks metric_constraints' }).count()).toBe(1);
+    await page.close();
+  });
+
   it('of a campaign without a result, why comes first', async () => {
     const campaign = campaignOf(6);
     const failure = { class: 'exit_code' as const, message: 'The training ended with exit code 2: unrecognized arguments: --lrate' };

@@ -81,7 +81,9 @@
     element(
       'div',
       { class: 'legend' },
-      entries.map(([colour, words]) => element('span', {}, element('i', { style: `background:${colour}` }), words)),
+      entries.map(([colour, words]) =>
+        element('span', {}, element('i', colour === 'ring' ? { class: 'ring' } : { style: `background:${colour}` }), words),
+      ),
     );
 
   globalThis.holdfast = {

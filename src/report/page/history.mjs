@@ -4,10 +4,20 @@
 
   const clamp = (value) => Math.min(range[1], Math.max(range[0], value));
   const describe = (trial) =>
-    `trial ${trial.number} · ${trial.state}\n${objective.metric} ${measured(trial.value)}\n${Object.entries(trial.params)
+    `trial ${trial.number} · ${trial.state}${trial.feasible === false ? ' · breaks metric_constraints' : ''}\n${objective.metric} ${measured(trial.value)}\n${Object.entries(
+      trial.params,
+    )
       .map(([name, value]) => `${name} ${short(value)}`)
       .join('\n')}`;
   globalThis.holdfast.describe = describe;
+
+  /** A condition on metrics that was broken: such a trial is a ring, since its value is not the best, however good. */
+  const broken = scored.filter((trial) => trial.feasible === false);
+  const kept = scored.filter((trial) => trial.feasible !== false);
+  const ring = { stroke: 'var(--trial)', strokeWidth: 1.4, fill: 'none' };
+  const brokenEntry = broken.length ? [['ring', `breaks metric_constraints (${broken.length})`]] : [];
+  const outside = scored.filter((trial) => clamp(trial.value) !== trial.value).length;
+  const edge = measured(maximize ? range[0] : range[1]);
 
   let axis = 'number';
   const bestSoFar = (x) => {
@@ -21,9 +31,14 @@
 
   section(
     'Optimisation history',
-    `Every trial's ${objective.metric} and the best so far; ${maximize ? 'higher' : 'lower'} is better.`,
+    `Every trial's ${objective.metric} and the best so far; ${maximize ? 'higher' : 'lower'} is better.${
+      outside === 0
+        ? ''
+        : ` ${outside} ${outside === 1 ? 'trial' : 'trials'} worse than ${edge} ${outside === 1 ? 'stands' : 'stand'} at the edge.`
+    }`,
     (width) => {
-      if (scored.length === 0) return element('p', { class: 'note' }, 'No trial has a result yet.');
+      if (scored.length === 0)
+        return element('p', { class: 'note' }, `No trial has a result${report.summary.status === 'running' ? ' yet' : ''}.`);
       const x = axis === 'number' ? (trial) => trial.number : (trial) => trial.end;
       const steps = bestSoFar(x);
       const failed = trials.filter((trial) => trial.state === 'failed' && x(trial) !== undefined);
@@ -35,6 +50,7 @@
         legend(
           ['var(--best)', 'best so far'],
           ['var(--trial)', 'trial'],
+          ...brokenEntry,
           ...(pruned.length ? [['var(--pruned)', `pruned (${pruned.length})`]] : []),
           ...(failed.length ? [['var(--failed)', `failed (${failed.length})`]] : []),
         ),
@@ -56,13 +72,14 @@
               : { label: 'end of the trial', nice: true },
           y: { label: objective.metric, grid: true, domain: range, nice: true, ticks: 6, tickFormat: short },
           marks: [
-            Plot.dot(scored, {
+            Plot.dot(kept, {
               x,
               y: (trial) => clamp(trial.value),
               r: few ? 4 : 2.2,
               fill: 'var(--trial)',
               fillOpacity: few ? 0.75 : 0.5,
             }),
+            Plot.dot(broken, { x, y: (trial) => clamp(trial.value), r: few ? 4 : 2.2, ...ring }),
             Plot.tickX(failed, {
               x,
               stroke: 'var(--failed)',
@@ -109,6 +126,7 @@
       (trial) =>
         trial.state === 'completed' && Number.isFinite(trial.values?.[first.metric]) && Number.isFinite(trial.values?.[second.metric]),
     );
+    const isKept = (trial) => trial.feasible !== false;
     const x = (trial) => trial.values[first.metric];
     const y = (trial) => trial.values[second.metric];
     const best = both.filter((trial) => front.has(trial.number)).sort((a, b) => x(a) - x(b));
@@ -123,11 +141,11 @@
       }`,
       (width) =>
         both.length === 0
-          ? element('p', { class: 'note' }, 'No trial has all results yet.')
+          ? element('p', { class: 'note' }, `No trial has all results${report.summary.status === 'running' ? ' yet' : ''}.`)
           : element(
               'div',
               {},
-              legend(['var(--best)', `on the front (${best.length})`], ['var(--trial)', 'other trials']),
+              legend(['var(--best)', `on the front (${best.length})`], ['var(--trial)', 'other trials'], ...brokenEntry),
               Plot.plot({
                 width,
                 height: Math.max(240, Math.min(380, width * 0.42)),
@@ -138,7 +156,11 @@
                 x: { label: first.metric, nice: true, grid: true, tickFormat: short },
                 y: { label: second.metric, nice: true, grid: true, ticks: 6, tickFormat: short },
                 marks: [
-                  Plot.dot(both, { x, y, r: 3.5, fill: 'var(--trial)', fillOpacity: 0.6 }),
+                  Plot.dot(both.filter(isKept), { x, y, r: 3.5, fill: 'var(--trial)', fillOpacity: 0.6 }),
+                  Plot.dot(
+                    both.filter((trial) => !isKept(trial)),
+                    { x, y, r: 3.5, ...ring },
+                  ),
                   Plot.line(best, { x, y, stroke: 'var(--best)', strokeWidth: 1.5, strokeDasharray: '4 3' }),
                   Plot.dot(best, { x, y, r: 5, fill: 'var(--best)', stroke: 'var(--card)' }),
                   Plot.tip(

@@ -2,10 +2,11 @@
   const { duration, element, measured, ranked, report, section, short, trials } = globalThis.holdfast;
 
   const best = ranked[0]?.number;
+  const stateText = (trial) => (trial.feasible === false ? `${trial.state}, breaks metric_constraints` : trial.state);
   const metrics = report.summary.objectives.map((objective) => objective.metric);
   const columns = [
     { name: 'trial', number: true, value: (trial) => trial.number, text: (trial) => String(trial.number) },
-    { name: 'state', value: (trial) => trial.state, text: (trial) => trial.state, style: (trial) => `state-${trial.state}` },
+    { name: 'state', value: (trial) => trial.state, text: stateText, style: (trial) => `state-${trial.state}` },
     ...metrics.map((metric) => ({
       name: metric,
       number: true,

@@ -1,12 +1,22 @@
 import { describe, expect, it } from 'vitest';
 import { FAILURE_TABLE, type FailureClass } from '../../../src/domain/failures.ts';
 import type { DoneRecord } from '../../../src/domain/spool.ts';
-import { EMPTY_LEDGER, judge, MOST_FREE_RETURNS } from '../../../src/domain/trial-policy.ts';
+import { EMPTY_LEDGER, judge, MOST_FREE_RETURNS, startOf } from '../../../src/domain/trial-policy.ts';
 import { doneRecord } from '../../support/records.ts';
 
 const budgets = { infrastructure: 5, trial: 1 };
 const ended = (change: Partial<DoneRecord>) => ({ kind: 'record', record: doneRecord(change) }) as const;
 const failed = (failureClass: FailureClass) => ended({ status: 'failed', values: null, error: { class: failureClass, message: 'why' } });
+
+describe('the start of a trial', () => {
+  it('is the node’s own, since a look comes later; without a record it is the moment in which it was seen running', () => {
+    expect(startOf(doneRecord({ started_at: 1000.5 }), 1_002_000)).toBe(1_000_500);
+    expect(startOf(doneRecord({ started_at: 1000.5 }), undefined)).toBe(1_000_500);
+    expect(startOf(doneRecord({ started_at: 0 }), 7)).toBe(7);
+    expect(startOf(undefined, 7)).toBe(7);
+    expect(startOf(undefined, undefined)).toBeUndefined();
+  });
+});
 
 describe('judge', () => {
   it('a completed record ends the trial as completed, even when an end was asked for meanwhile', () => {
