@@ -47,6 +47,8 @@ MAX_RECENT = 16
 BALLAST_SECONDS = 10
 # So long an end by a signal from outside waits for the batch system to reach the agent as well.
 OUTSIDE_SECONDS = 2.0
+# Beats without our lock file before a folder counts as removed where the file system still holds the file for us (NFS), or it was moved.
+MISSING_BEATS = 3
 EXIT_ANOTHER_LIVES = 3
 EXIT_UNWRITTEN = 5
 EXIT_NO_SPACE = 6
@@ -1270,10 +1272,11 @@ class Agent:
         self.finished = 0
         self.busy_seconds = 0.0
         self.beat = 0
+        self.missing_beats = 0
         self.born = time.monotonic()
         self.counted = self.born
         self.last_work = self.born
-        self.due = {"heartbeat": 0.0, "recover": 0.0, "stops": 0.0, "reports": 0.0, "sweep": 0.0, "ballast": 0.0}
+        self.due = {"heartbeat": 0.0, "recover": 0.0, "stops": 0.0, "reports": 0.0, "sweep": 0.0, "ballast": 0.0, "place": 0.0}
         self.is_changed = True
         self.wake_r, self.wake_w = -1, -1
 
@@ -1319,6 +1322,7 @@ class Agent:
         self.write_heartbeat("running")
         while True:
             self.reap()
+            self.look_at_place()
             self.look_at_stops()
             self.look_at_clock()
             self.look_at_running()
@@ -1336,7 +1340,7 @@ class Agent:
         if self.running:
             return False
         if self.unwritten:
-            return self.terms > 1
+            return self.may_leave_unwritten()
         # Claims that wait for a live agent are found where they lie by whoever comes next.
         if self.leaving:
             return True
@@ -1347,6 +1351,14 @@ class Agent:
             self.reason = "nothing to do for {:.0f} s".format(idle)
             return True
         return False
+
+    def may_leave_unwritten(self) -> bool:
+        """Whether it waits no longer for a place for its records: it was told twice to end, or that place is no more."""
+        return self.terms > 1 or (self.is_homeless and not os.path.isdir(self.launch.spool("done")))
+
+    @property
+    def is_homeless(self) -> bool:
+        return self.missing_beats >= MISSING_BEATS
 
     def leave(self) -> int:
         self.sweep(force=True)
@@ -1620,6 +1632,28 @@ class Agent:
         self.full_until = time.monotonic() + 5
 
     # Requests from outside
+
+    def look_at_place(self) -> None:
+        """
+        Without its lock file the agent has no name any more: its launch folder was removed or moved (another may be there already), nothing that it runs
+        can leave a result, and nobody can ask it to stop.
+        """
+        if self.is_homeless or not self.every("place", self.settings.heartbeat):
+            return
+        held = None
+        try:
+            held = os.fstat(self.lock_fd)
+            if os.path.samestat(held, os.stat(self.files.lock)):
+                self.missing_beats = 0
+                return
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ESTALE):
+                return
+        self.missing_beats = MISSING_BEATS if held is not None and held.st_nlink == 0 else self.missing_beats + 1
+        if self.is_homeless:
+            self.go("returned", "returned", "The agent's place in {} was removed or moved.".format(self.launch.folder))
+            for attempt in self.running.values():
+                attempt.hurry()
 
     def stop_request(self, name: str) -> Optional[str]:
         """The reason in a stop file for this attempt, None when there is none."""
@@ -1960,12 +1994,13 @@ def run_one(launch: Launch, offer: Json, settings: Settings) -> Tuple[int, Json]
         agent.start_claimed(name)
     while agent.running or agent.unwritten:
         agent.reap()
+        agent.look_at_place()
         agent.look_at_stops()
         agent.look_at_clock()
         agent.look_at_running()
         agent.write_heartbeat("running")
-        # As run does: told a second time, it waits no longer for a place for the record, and says it to its caller alone.
-        if not agent.running and agent.terms > 1:
+        # As run does: it waits no longer for a place for the record, and says it to its caller alone.
+        if not agent.running and agent.may_leave_unwritten():
             break
         if agent.running or agent.unwritten:
             agent.wait()

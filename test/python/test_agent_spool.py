@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import time
 
 import pytest
 
-from spool_folder import AGENT, NAMED_TRAINING, ROOT, wait_for
+from spool_folder import AGENT, NAMED_TRAINING, ROOT, lives, wait_for
 
 # Writes a checkpoint and leaves when its stop file appears.
 OBEDIENT = 'while [ ! -e "$HOLDFAST_STOP_FILE" ]; do sleep 0.05; done; mkdir -p "$HOLDFAST_OUT/checkpoint"; echo "from $1" > "$HOLDFAST_OUT/checkpoint/state"'
@@ -294,6 +295,31 @@ def test_an_attempt_alone_whose_end_has_no_place_leaves_when_it_is_told_twice_an
     done.unlink()
     done.mkdir()
     assert (record["trial"], record["error"]["class"]) == ("trial-0001", "exit_code")
+
+
+@pytest.mark.parametrize("how", ["removed", "moved"])
+@pytest.mark.parametrize("alone", [False, True])
+def test_an_agent_whose_launch_folder_is_gone_ends_its_trainings_and_goes(spool, tmp_path, how, alone):
+    pid_file = tmp_path / "pid"
+    launch = spool(["/bin/sh", "-c", 'echo $$ > "$1.new"; mv "$1.new" "$1"; exec sleep 600', "training", str(pid_file)])
+    if alone:
+        agent = launch.one(1)
+    else:
+        launch.offer(1)
+        agent = launch.agent()
+    wait_for(pid_file.exists)
+    training = int(pid_file.read_text())
+    elsewhere = tmp_path / "elsewhere"
+    # At one stroke, or what the agent writes meanwhile would stand in the way.
+    launch.folder.rename(elsewhere)
+    if how == "removed":
+        shutil.rmtree(str(elsewhere))
+    assert agent.wait(timeout=60) == 0
+    wait_for(lambda: not lives(training))
+    assert not launch.folder.exists()
+    if how == "moved":
+        (log,) = elsewhere.glob("pilots/*/agent.log")
+        assert log.read_text().count("was removed or moved.\n") >= 1
 
 
 def test_output_on_a_full_disk_does_not_stall_the_training(spool, small_disk):
