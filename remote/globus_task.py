@@ -350,6 +350,11 @@ def launch(request: Json) -> Json:
             return {"state": "taken", "owner": theirs}
     for name in ("ready", "claimed", "done", "collected", "stop", "withdrawn", "broken"):
         os.makedirs(os.path.join(folder, "spool", name), exist_ok=True)
+    try:
+        # A campaign that was closed and is taken up again (workflow reset): the request to stop everything is over.
+        os.unlink(os.path.join(folder, "spool", "stop", "all"))
+    except FileNotFoundError:
+        pass
     if record.get("bundle"):
         link = os.path.join(folder, "bundle", record["bundle"])
         os.makedirs(os.path.dirname(link), exist_ok=True)
@@ -466,14 +471,27 @@ def look(request: Json) -> Json:
 
 
 def engine() -> Optional[str]:
-    """Which engine gave this worker its task, by the port that its pool was started with: an endpoint's process that is started again has another one."""
+    """
+    Which engine gave this worker its task, by the port and the keys that its pool was started with: an endpoint's process that is started again takes
+    another port, and where its ports are fixed it has new keys all the same.
+    """
     try:
         with open("/proc/{}/cmdline".format(os.getppid()), "rb") as stream:
             words = stream.read().decode("utf-8", "replace").split("\0")
     except OSError:  # not Linux, or the pool is gone
         return None
     ports = [word for word in words if word.startswith("--port=")]
-    return ports[0] if ports and any("process_worker_pool" in word for word in words) else None
+    return ports[0] + key_mark(words) if ports and any("process_worker_pool" in word for word in words) else None
+
+
+def key_mark(words: List[str]) -> str:
+    """A mark of the public key of the engine's interchange; empty where it does not encrypt."""
+    folder = words[words.index("--cert_dir") + 1] if "--cert_dir" in words[:-1] else ""
+    try:
+        with open(os.path.join(folder, "server.key"), "rb") as stream:
+            return " " + hashlib.sha256(stream.read()).hexdigest()[:16]
+    except OSError:
+        return ""
 
 
 def stop(request: Json) -> Json:

@@ -487,6 +487,26 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('a Globus Compute system', () => {
     await rig.driver.closeLaunch('again');
   });
 
+  it('a campaign that was closed while trials ran and is reset runs again: the order to stop everything is over', async () => {
+    const plan = rig.plan('reset');
+    await rig.driver.prepareLaunch(plan, () => undefined);
+    await rig.driver.send(offers('reset', 1, { x: 0.5, seconds: 300 }));
+    await lookUntil(
+      () => rig.driver,
+      (_, last) => last?.running.length === 1,
+    );
+    await rig.driver.closeLaunch('reset');
+    const { directory } = await rig.driver.prepareLaunch(plan, () => undefined);
+    expect(readdirSync(join(directory, 'spool', 'stop'))).toEqual([]);
+    expect((await rig.driver.send(offers('reset', 2))).answers).toEqual(['offered', 'offered']);
+    const ended = await lookUntil(
+      () => rig.driver,
+      (records) => records.length >= 2,
+    );
+    expect(ended.map(({ trial, status }) => `${trial} ${status}`).sort()).toEqual(['trial-0001 stopped', 'trial-0002 completed']);
+    await rig.driver.closeLaunch('reset');
+  });
+
   it('gives trainings the environment of the profile, and the campaign’s own wins', async () => {
     const { env } = loadProfile('globus-compute') as GlobusProfile;
     expect(env).toEqual({ OMP_NUM_THREADS: '1', OMP_PLACES: 'cores', OMP_PROC_BIND: 'close', TF_CPP_MIN_LOG_LEVEL: '3' });

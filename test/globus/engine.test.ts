@@ -58,7 +58,7 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)("the endpoint's own engine, made from our fi
     });
     expect(answer.code, answer.stderr.slice(-3_000)).toBe(0);
     const results = (JSON.parse(answer.stdout) as string[]).map(deserializeResult);
-    expect(results.pop()).toMatchObject({ engine: expect.stringMatching(/^--port=\d+$/), found: {} });
+    expect(results.pop()).toMatchObject({ engine: expect.stringMatching(/^--port=\d+ [0-9a-f]{16}$/), found: {} });
     const echoes = results as [number, number, string][];
     expect(echoes.map(([index]) => index)).toEqual(TILES.map((_, index) => index));
     expect(echoes.map(([, , mask]) => mask).sort()).toEqual(TILES);

@@ -50,14 +50,25 @@ def test_it_needs_nothing_but_the_standard_library(tmp_path: Path) -> None:
     assert (shell["code"], shell["stdout"]) == (0, "YSBi")
 
 
-def test_a_look_says_which_engine_ran_it_where_that_can_be_told() -> None:
-    look = {"op": "look", "attempts": []}
-    assert call(look)[0]["engine"] is None
-    # The pool that starts the workers has its engine's port among its words.
+def engine_of(*pool_words: str) -> str | None:
+    """What a look says of the engine when its worker was started by a pool with these words."""
     parent = "import subprocess, sys; subprocess.run([sys.executable, '-I', '-S', '-c', sys.argv[1], sys.argv[2]], check=True)"
-    words = [sys.executable, "-c", parent, CALL, json.dumps([look]), "parsl.executors.high_throughput.process_worker_pool", "--port=54321"]
+    words = [sys.executable, "-c", parent, CALL, json.dumps([{"op": "look", "attempts": []}]), *pool_words]
     done = subprocess.run(words, input=SOURCE.read_text(), capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)[0]["engine"] == "--port=54321"
+    return json.loads(done.stdout)[0]["engine"]
+
+
+def test_a_look_says_which_engine_ran_it_where_that_can_be_told(tmp_path: Path) -> None:
+    assert engine_of("--port=54321") is None
+    # The pool that starts the workers has its engine's port among its words.
+    pool = "parsl.executors.high_throughput.process_worker_pool"
+    assert engine_of(pool, "--cert_dir", "None", "--port=54321") == "--port=54321"
+    # Also where the ports are fixed: each engine makes new keys.
+    engines = []
+    for key in ("one", "one", "two"):
+        (tmp_path / "server.key").write_text(key)
+        engines.append(engine_of(pool, "--port=54321", "--cert_dir", str(tmp_path)))
+    assert engines[0] == engines[1] != engines[2]
 
 
 def test_it_is_written_in_python_3_6() -> None:

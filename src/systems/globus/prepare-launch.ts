@@ -140,6 +140,8 @@ export async function prepareLaunch(
     ...(hasConfig ? { userEndpointConfig } : {}),
     ...(capacity?.warning === undefined ? {} : { warning: capacity.warning }),
   };
+  // Its closing was cut off, and it is taken up again (workflow reset).
+  delete facts.closingSince;
   await store.save(facts);
   return {
     facts,
