@@ -838,7 +838,7 @@ class Exchange:
                 if len(done) >= RECORDS_AT_ONCE or size + len(text) > max_bytes:
                     more = True
                     break
-                record, problem = parse_record(text, name)
+                record, problem = parse_record(text, name, launch.campaign)
                 if record is None:
                     broken.append({"campaign": launch.campaign, "name": name, "message": problem})
                     record = replace_broken(launch, name, problem)
@@ -969,7 +969,7 @@ def attempt_folder(launch: Launch, name: str) -> str:
     return "trials/{}/attempt-{}".format(job, attempt)
 
 
-def parse_record(text: str, name: str) -> Tuple[Optional[Json], str]:
+def parse_record(text: str, name: str, campaign: str) -> Tuple[Optional[Json], str]:
     if len(text) > RECORD_LIMIT:
         return None, "larger than {} bytes".format(RECORD_LIMIT)
     try:
@@ -978,6 +978,11 @@ def parse_record(text: str, name: str) -> Tuple[Optional[Json], str]:
         return None, str(error)
     if not isinstance(record, dict) or "{}.{}.json".format(record.get("trial"), record.get("attempt")) != name:
         return None, "it is not the record of this attempt"
+    # What is read of it here. The other end looks at the rest, and can say what is wrong with it only when it has come.
+    files, error = record.get("files", []), record.get("error")
+    is_readable = isinstance(files, list) and all(isinstance(each, dict) and isinstance(each.get("size", 0), int) for each in files)
+    if record.get("campaign") != campaign or not isinstance(record["attempt"], int) or not is_readable or not isinstance(error, (dict, type(None))):
+        return None, "it is not as a record of this campaign should be"
     return record, ""
 
 

@@ -7,6 +7,7 @@ import type { DoneRecord } from '../../domain/spool.ts';
 import { makeFolder } from '../../make-folder.ts';
 import type { PbsSettings } from '../../spec/pbs-settings.ts';
 import type { PbsProfile } from '../../spec/profile.ts';
+import type { SshErrorCode } from '../../ssh/errors.ts';
 import type { RemoteShell } from '../../ssh/transport.ts';
 import {
   DriverError,
@@ -355,10 +356,13 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
   }
 
   async function collect(campaign: string, record: DoneRecord, localLaunchDirectory: string): Promise<void> {
+    const place = (path: string) => join(localLaunchDirectory, record.directory, path);
     const wanted = record.files.filter(
-      (file) => file.size <= (options.maxFileBytes ?? MAX_FILE_BYTES) && !file.path.startsWith('checkpoint/'),
+      (file) =>
+        file.size <= (options.maxFileBytes ?? MAX_FILE_BYTES) &&
+        !file.path.startsWith('checkpoint/') &&
+        !leadsOut(`${record.directory}/${file.path}`),
     );
-    const place = (path: string) => safeJoin(localLaunchDirectory, record.directory, path);
     const key = `${campaign}/${record.trial}.${record.attempt}`;
     const lacking: typeof wanted = [];
     for (const file of wanted) if (!(await hasContent(place(file.path), file.sha256))) lacking.push(file);
@@ -374,13 +378,18 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
       if (bytes && (await writeChecked(place(file.path), Buffer.from(bytes.base64, 'base64'), file.sha256))) continue;
       const remote = await launchOf(campaign);
       await makeFolder(dirname(place(file.path)));
-      await shell.download(`${remote}/${record.directory}/${file.path}`, place(file.path), {
-        ...(file.sha256 === '' ? {} : { sha256: file.sha256 }),
-        maxBytes: options.maxFileBytes ?? MAX_FILE_BYTES,
-      });
+      try {
+        await shell.download(`${remote}/${record.directory}/${file.path}`, place(file.path), {
+          ...(file.sha256 === '' ? {} : { sha256: file.sha256 }),
+          maxBytes: options.maxFileBytes ?? MAX_FILE_BYTES,
+        });
+      } catch (error) {
+        // A file that vanished or changed since its record is left out: the result, and everything else on the system, must not wait for it.
+        if (!(error instanceof DriverError) || !IS_NO_LONGER_THERE.has(error.code)) throw error;
+      }
     }
     cameAlong.delete(key);
-    await writeChecked(place('done.json'), Buffer.from(`${JSON.stringify(record, null, 1)}\n`), '');
+    if (!leadsOut(record.directory)) await writeChecked(place('done.json'), Buffer.from(`${JSON.stringify(record, null, 1)}\n`), '');
   }
 
   async function launchOf(campaign: string): Promise<string> {
@@ -483,17 +492,12 @@ function describeProfile(profile: PbsProfile, silentLooks: number): SystemDescri
   };
 }
 
-/** @throws DriverError `refused` for a path that leads out of the launch folder: done records come from a file system that others can write to. */
-function safeJoin(root: string, directory: string, path: string): string {
-  const parts = [...directory.split('/'), ...path.split('/')];
-  if (isAbsolute(directory) || isAbsolute(path) || parts.includes('..') || parts.some((part) => part.includes('\0'))) {
-    throw new DriverError(
-      'refused',
-      'HF-PBS-PATH',
-      `file ${JSON.stringify(`${directory}/${path}`)} of a done record leads out of its launch folder. It is left where it is.`,
-    );
-  }
-  return join(root, ...parts);
+/** What a copy says of a file that is not what its record says. */
+const IS_NO_LONGER_THERE: ReadonlySet<string> = new Set<SshErrorCode>(['HF-SSH-REMOTE-FILE', 'HF-SSH-TOO-LARGE', 'HF-SSH-CORRUPT']);
+
+/** Whether a path leads out of its launch folder: done records come from a file system that others can write to. */
+function leadsOut(path: string): boolean {
+  return isAbsolute(path) || path.includes('\0') || path.split('/').includes('..');
 }
 
 async function hasContent(file: string, sha256: string): Promise<boolean> {

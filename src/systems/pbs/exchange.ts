@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { DoneRecord, HeartbeatRecord } from '../../domain/spool.ts';
 import type { RemoteShell } from '../../ssh/transport.ts';
 import { DriverError, type SystemOrder } from '../driver.ts';
+import { readDone, readHeartbeats } from './read-records.ts';
 import { INSTALL_PROGRAM, type RemoteTools, readTools } from './tools.ts';
 
 /** What goes to remote/pbs/exchange.py in one remote command; done there in this order. */
@@ -85,7 +85,7 @@ const pilotRow = z.object({
   seen: z.boolean(),
   given_up: z.boolean().optional(),
   ended: end.optional(),
-  heartbeats: z.array(z.looseObject({ beat: z.number(), state: z.string() }).transform((beat) => beat as unknown as HeartbeatRecord)),
+  heartbeats: z.array(z.unknown()).transform(readHeartbeats),
 });
 export type PilotRow = z.output<typeof pilotRow>;
 
@@ -94,7 +94,7 @@ const remoteFile = z.object({ path: z.string(), base64: z.string() });
 const look = z.object({
   pilots: z.array(pilotRow),
   qstat: qstatAnswer.nullable(),
-  done: z.array(z.looseObject({ trial: z.string(), attempt: z.int() }).transform((record) => record as unknown as DoneRecord)),
+  done: z.array(z.looseObject({ campaign: z.string(), trial: z.string(), attempt: z.int() }).transform(readDone)),
   broken: z.array(z.object({ campaign: z.string(), name: z.string(), message: z.string() })),
   more: z.boolean(),
   /** Nodes that pilots leave idle, by campaign. */

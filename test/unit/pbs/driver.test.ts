@@ -137,6 +137,63 @@ describe('a campaign on PBS', () => {
     });
   });
 
+  it('a file that vanished or changed there since its end, or whose name leads elsewhere, is left out and holds nobody up', async () => {
+    const command = [
+      'sh',
+      '-c',
+      'for name in gone changed kept; do echo "$name" >"$HOLDFAST_OUT/$name.txt"; done; printf \'{"loss": 1}\' >"$HOLDFAST_OUT/results.json"',
+    ];
+    const prepared = await driver.prepareLaunch(planOf(pbs, { command }), () => undefined);
+    await driver.send([{ kind: 'offer', campaign: 'camp-1', offer: offer('camp-1', 1, 0.5) }]);
+    await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    const { ended } = await watch(({ ended }) => ended.size === 1, ['camp-1.p1']);
+    const record = ended.get('trial-0001.1') as DoneRecord;
+    const there = (name: string) => join(prepared.directory, record.directory, name);
+    rmSync(there('gone.txt'));
+    writeFileSync(there('changed.txt'), 'by somebody else');
+    // What came along with the look is forgotten.
+    driver = newDriver();
+    const strange = { path: '../../../../launch.json', size: 10, sha256: '' };
+    await driver.collect('camp-1', { ...record, files: [strange, ...record.files] }, prepared.localDirectory);
+    const here = join(prepared.localDirectory, record.directory);
+    expect(readdirSync(here).filter((name) => name.endsWith('.txt'))).toEqual(['kept.txt']);
+    expect(JSON.parse(readFileSync(join(here, 'done.json'), 'utf8'))).toMatchObject({ trial: 'trial-0001', status: 'completed' });
+  });
+
+  it('done records and heartbeats that are JSON and else anything are ends of their attempts, and hold up no look', async () => {
+    const prepared = await driver.prepareLaunch(planOf(pbs), () => undefined);
+    await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    await driver.send([{ kind: 'offer', campaign: 'camp-1', offer: offer('camp-1', 1, 0.5) }]);
+    const good = (await watch(({ ended }) => ended.size === 1, ['camp-1.p1'])).ended.get('trial-0001.1') as DoneRecord;
+    const damages: readonly object[] = [
+      { attempt: '1' },
+      { files: ['stdout.log'] },
+      { files: [{ path: 'x', size: null }] },
+      { files: undefined },
+      { error: 'words' },
+      { error: { class: 'no such class', message: '' } },
+      { values: ['0.5'] },
+      { metrics: null },
+      { campaign: 'another' },
+      { directory: undefined },
+      { status: 'fine' },
+    ];
+    const names = damages.map((_, index) => `trial-01${String(index).padStart(2, '0')}`);
+    for (const [index, damage] of damages.entries()) {
+      const record = { ...good, trial: names[index], ...damage };
+      writeFileSync(join(prepared.directory, 'spool', 'done', `${names[index]}.1.json`), JSON.stringify(record));
+    }
+    mkdirSync(join(prepared.directory, 'pilots', 'camp-1.p1'), { recursive: true });
+    writeFileSync(join(prepared.directory, 'pilots', 'camp-1.p1', 'heartbeat-other.json'), '{"beat": 1, "state": "running", "busy": 3}');
+    driver = newDriver();
+    const { ended } = await watch(({ ended }) => ended.size > damages.length, ['camp-1.p1']);
+    for (const name of names) {
+      const record = ended.get(`${name}.1`) as DoneRecord;
+      expect([record.campaign, record.status, record.error?.class]).toEqual(['camp-1', 'failed', 'bad_result']);
+      await driver.collect('camp-1', record, prepared.localDirectory);
+    }
+  });
+
   it('starts one agent on each node of a pilot and each slot has its own environment', async () => {
     const plan = planOf(pbs, {
       settings: { nodes: 2 },
