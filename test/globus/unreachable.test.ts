@@ -206,6 +206,119 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('an endpoint that cannot be reached', () => 
     await driver.closeLaunch('open');
   });
 
+  it('whose submissions alone the service cannot take has its own sent again, the others’ not, and nothing twice', async () => {
+    const driver = rig.restart({ stateDirectory: join(rig.folder, 'state-trouble') });
+    await driver.prepareLaunch(onSecond('troubled'), () => undefined);
+    await driver.prepareLaunch(rig.plan('spared'), () => undefined);
+    const before = rig.starts().length;
+    const sent = (endpoint: string) => rig.service.exchanges.filter((exchange) => isTrialFor(endpoint, exchange)).length;
+    const already = { [SECOND]: sent(SECOND), [rig.endpoint.id]: sent(rig.endpoint.id) };
+    const since = (endpoint: string) => sent(endpoint) - (already[endpoint] ?? 0);
+    // What is taken although its answer is an error is not sent again.
+    rig.service.fault = (exchange) => (isTrialFor(SECOND, exchange) ? { kind: 'statusAfter', status: 502 } : undefined);
+    expect(await driver.send(offers('troubled', 1))).toEqual({ answers: ['offered'] });
+    expect(since(SECOND)).toBe(1);
+    // Nothing of it gets through, neither at once nor with the looks; the other endpoint is served as ever.
+    rig.service.fault = (exchange) => (isTrialFor(SECOND, exchange) ? { kind: 'status', status: 503 } : undefined);
+    expect(await driver.send([...offers('troubled', 3).slice(1), ...offers('spared', 2)])).toEqual({
+      answers: ['offered', 'offered', 'offered', 'offered'],
+    });
+    const first = since(SECOND);
+    // Of what comes meanwhile nothing is tried on its own.
+    expect(await driver.send(offers('troubled', 4).slice(3))).toEqual({ answers: ['offered'] });
+    expect(since(SECOND)).toBe(first);
+    const notices = new Set<string>();
+    const concerns: unknown[] = [];
+    const watched = {
+      onLook: (result: LookResult | undefined) => {
+        result?.notices.forEach((line) => void notices.add(line));
+        concerns.push(...(result?.concerns ?? []));
+      },
+    };
+    const ended = await lookUntil(
+      () => driver,
+      (records) => records.length >= 3 && since(SECOND) >= first + 2,
+      watched,
+    );
+    expect(ended.map(({ campaign, status }) => `${campaign} ${status}`).sort()).toEqual([
+      'spared completed',
+      'spared completed',
+      'troubled completed',
+    ]);
+    expect([...notices].join('\n')).toMatch(/troubled: 3 attempts could not be sent \(HF-GLOBUS-ANSWER-LOST\)/);
+    expect(concerns).toEqual([]);
+    expect(since(rig.endpoint.id)).toBe(1);
+    // What is not wanted any more ends although nothing gets through.
+    expect(await driver.send(stops('troubled', 4).slice(3))).toEqual({ answers: ['stopping'] });
+    const [stopped] = await lookUntil(
+      () => driver,
+      (records) => records.length >= 1,
+    );
+    expect([stopped?.trial, stopped?.status]).toEqual(['trial-0004', 'failed']);
+    // Also a worker that was restarted meanwhile sends the others, and charges nobody.
+    const later = rig.restart({ stateDirectory: join(rig.folder, 'state-trouble') });
+    rig.service.fault = () => undefined;
+    const mended = await lookUntil(
+      () => later,
+      (records) => records.length >= 2,
+    );
+    expect(mended.map(({ campaign, status, retried }) => [campaign, status, retried])).toEqual(
+      Array(2).fill(['troubled', 'completed', undefined]),
+    );
+    expect(rig.starts().length - before).toBe(5);
+    await later.closeLaunch('spared');
+    await later.closeLaunch('troubled');
+  });
+
+  it('or tasks that the service tells nothing of: their campaign says so and can be ended, the others of its login go on', async () => {
+    const driver = rig.restart({ stateDirectory: join(rig.folder, 'state-untold') });
+    await driver.prepareLaunch(onSecond('untold'), () => undefined);
+    await driver.prepareLaunch(rig.plan('told'), () => undefined);
+    await driver.send([...offers('untold', 1, { x: 0.5, seconds: 300 }), ...offers('told', 1)]);
+    const ofUntold = new Set([...rig.service.tasks.values()].filter(({ payload }) => payload.includes('"untold"')).map(({ id }) => id));
+    expect(ofUntold.size).toBeGreaterThan(0);
+    const refusal: Fault = {
+      kind: 'status',
+      status: 400,
+      body: '{"status": "Failed", "code": "REQUEST_MALFORMED", "detail": "not yours"}',
+    };
+    const isStatus = ({ path }: Exchange): boolean => path.endsWith('/batch_status');
+    rig.service.fault = (exchange) =>
+      isStatus(exchange) && (exchange.body as { task_ids: string[] }).task_ids.some((id) => ofUntold.has(id)) ? refusal : undefined;
+    let last: LookResult | undefined;
+    const watched = {
+      onLook: (result: LookResult | undefined) => {
+        last = result ?? last;
+      },
+    };
+    const count = (least: number) =>
+      lookUntil(
+        () => driver,
+        (records) => records.length >= least,
+        watched,
+      );
+    expect((await count(1)).map(({ campaign, status }) => [campaign, status])).toEqual([['told', 'completed']]);
+    expect(last?.concerns).toEqual([{ campaign: 'untold', text: expect.stringMatching(/not yours.*The trials wait/) }]);
+    await driver.send(stops('untold', 1));
+    expect((await count(1)).map(({ campaign, error }) => [campaign, error?.class])).toEqual([['untold', 'endpoint_offline']]);
+    // Nothing is told of anything: no look fails, and what has ended meanwhile is taken in as soon as it may be asked for.
+    await driver.send(offers('told', 2).slice(1));
+    rig.service.fault = (exchange) => (isStatus(exchange) ? refusal : undefined);
+    const soFar = rig.service.injected;
+    await lookUntil(
+      () => driver,
+      () => rig.service.injected >= soFar + 4,
+      watched,
+    );
+    expect(last?.concerns?.map(({ campaign }) => campaign)).toContain('told');
+    rig.service.fault = () => undefined;
+    expect((await count(1)).map(({ campaign, status, retried }) => [campaign, status, retried])).toEqual([
+      ['told', 'completed', undefined],
+    ]);
+    await driver.closeLaunch('untold');
+    await driver.closeLaunch('told');
+  });
+
   it('for a while is noticed to be back also when no task carries the attempt any more', async () => {
     const { driver } = rig;
     await driver.prepareLaunch(rig.plan('waiting'), () => undefined);

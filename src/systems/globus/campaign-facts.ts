@@ -28,6 +28,8 @@ const attemptFacts = z.object({
   failure: z.object({ class: z.string(), message: z.string(), infrastructure: z.boolean() }).optional(),
   /** Why its submission was refused, in the service's words: nothing carries it, and it is sent again now and then without being counted. */
   refused: z.string().optional(),
+  /** The code of the trouble that its submission met: nothing is known to carry it, and it is sent again ever less often, uncharged as well. */
+  unsent: z.string().optional(),
   stop: z.object({ reason: z.string(), placed: z.boolean() }).optional(),
   ended: record.optional(),
 });

@@ -1,12 +1,13 @@
 import type { CampaignFacts } from './campaign-facts.ts';
 import { submitControl, type TaskTarget } from './control-tasks.ts';
-import { checkHealth, type EndpointHealth, unknownHealth } from './endpoint-health.ts';
+import { checkHealth, type EndpointHealth, noteRefusal, unknownHealth } from './endpoint-health.ts';
+import { concernsOneCampaign } from './http-errors.ts';
 import type { DriverTimes } from './options.ts';
-import { isRefused, sendRefused } from './refused-attempts.ts';
 import { sendScout, takeInScout } from './scout-attempts.ts';
 import { sendStops, takeInStops } from './stop-files.ts';
 import { type SubmitContext, settleIntent } from './submit-trials.ts';
 import { endUnreachable } from './unreachable-attempts.ts';
+import { isWaiting, sendWaiting } from './waiting-attempts.ts';
 import { type AttemptSight, keepFiles, sight, takeInTasks } from './watch-trials.ts';
 import type { GlobusTask } from './wire.ts';
 
@@ -27,8 +28,8 @@ export interface CampaignWatch {
   filesWaitUntil?: number;
   /** The code of what cut off the last look at it; its words may change from look to look. */
   trouble?: string;
-  /** A submission of trials was refused (performance.now()): it is tried again later. */
-  refusedAt?: number;
+  /** A submission of trials was refused or met trouble: when it is tried again (performance.now()), and the pause until then. */
+  resend?: { readonly at: number; readonly seconds: number; readonly trouble?: string };
   /** A task that writes stop files, and for which attempts. */
   stopping?: { readonly id: string; readonly names: readonly string[]; readonly at: number };
 }
@@ -80,13 +81,13 @@ export async function lookAtCampaign(look: CampaignLook): Promise<void> {
   const { facts, watch } = look;
   if (facts.intent !== undefined) await settleIntent(look.context);
   const ids = taskIds(facts, watch);
-  const tasks = await statesOf(look, ids);
+  const tasks = await statesOf(look, ids).catch(unlessRefused(look));
+  if (tasks === undefined) return;
   for (const answer of takeInTasks(facts, tasks, watch.sights)) {
     if (answer.state === 'ended') await keepFiles(facts.localDirectory, answer.record, answer.files);
   }
   for (const [name, attempt] of Object.entries(facts.attempts)) {
-    if (attempt.ended === undefined && attempt.tasks.length === 0 && attempt.refused === undefined)
-      sight(watch.sights, name).isSuspect = true;
+    if (attempt.ended === undefined && attempt.tasks.length === 0 && !isWaiting(attempt)) sight(watch.sights, name).isSuspect = true;
   }
   await checkEndpoint(look);
   await takeInScout(look, tasks);
@@ -96,7 +97,16 @@ export async function lookAtCampaign(look: CampaignLook): Promise<void> {
   await sendStops(look);
   await sendScout(look);
   await moveCollected(look);
-  await sendRefused(look);
+  await sendWaiting(look);
+}
+
+/** While nothing may be asked of its tasks nothing follows from them, but what is to stop ends in the end. */
+function unlessRefused({ facts, watch, times, context }: CampaignLook): (error: unknown) => Promise<undefined> {
+  return async (error) => {
+    if (!concernsOneCampaign(error)) throw error;
+    noteRefusal(watch.health, error);
+    if (endUnreachable({ facts, watch, times })) await context.save();
+  };
 }
 
 /** States of tasks: from the common answer, and for what came up since then by a request of its own. */
@@ -128,7 +138,11 @@ async function moveCollected({ facts, target, context, signal }: CampaignLook): 
 
 /** What keeps one campaign from going on while the system serves the others: what was refused and what to do. Undefined: nothing. */
 export function concernOf(facts: CampaignFacts, watch: CampaignWatch): string | undefined {
-  const refusal = watch.health.refusal ?? Object.values(facts.attempts).find(isRefused)?.refused;
+  const refusal =
+    watch.health.refusal ??
+    Object.values(facts.attempts)
+      .filter(isWaiting)
+      .find(({ refused }) => refused !== undefined)?.refused;
   return refusal === undefined ? undefined : `${refusal} The trials wait.`;
 }
 
@@ -142,6 +156,11 @@ export function watchNotices(facts: CampaignFacts, watch: CampaignWatch): string
     notices.push(`endpoint ${facts.endpointId} is offline: start it with \`holdfast endpoint start\`; the trials wait.`);
   if (watch.trouble !== undefined)
     notices.push(`${facts.campaign}: not all could be asked of its endpoint (${watch.trouble}); it is asked again.`);
+  const unsent = Object.values(facts.attempts).filter((attempt) => isWaiting(attempt) && attempt.unsent !== undefined);
+  if (unsent.length > 0)
+    notices.push(
+      `${facts.campaign}: ${unsent.length} attempts could not be sent (${unsent[0]?.unsent}); they are sent again, ever less often.`,
+    );
   const counts = new Map<string, number>();
   for (const [name, attempt] of Object.entries(facts.attempts)) {
     if (attempt.ended !== undefined) continue;

@@ -72,9 +72,13 @@ export function createGlobusDriver(options: GlobusDriverOptions): SystemDriver {
         byCampaign.set(order.campaign, [...(byCampaign.get(order.campaign) ?? []), order]);
       }
       const answers = new Map<SystemOrder, SentOrders['answers'][number]>();
-      for (const [campaign, mine] of byCampaign) {
-        const part = await known.alone(campaign, () => takeOrders(known, campaign, mine));
-        for (const [order, answer] of part) answers.set(order, answer);
+      // At once: an endpoint that does not answer holds up no other. All have been served before one's failure is told; a repetition has no second effect.
+      const parts = await Promise.allSettled(
+        [...byCampaign].map(([campaign, mine]) => known.alone(campaign, () => takeOrders(known, campaign, mine))),
+      );
+      for (const part of parts) {
+        if (part.status === 'rejected') throw part.reason;
+        for (const [order, answer] of part.value) answers.set(order, answer);
       }
       return { answers: orders.map((order) => answers.get(order) ?? 'unknown') };
     },

@@ -12,7 +12,7 @@ import type { SubmitContext } from './submit-trials.ts';
 export class KnownCampaigns {
   readonly store: FactsStore;
   readonly #options: GlobusDriverOptions;
-  readonly #times: DriverTimes;
+  readonly times: DriverTimes;
   readonly #connection: GlobusConnection;
   readonly #facts = new Map<string, CampaignFacts>();
   readonly #watches = new Map<string, CampaignWatch>();
@@ -24,7 +24,7 @@ export class KnownCampaigns {
   constructor(options: GlobusDriverOptions, times: DriverTimes, connection: GlobusConnection) {
     this.store = factsStore(join(options.stateDirectory, 'campaigns'));
     this.#options = options;
-    this.#times = times;
+    this.times = times;
     this.#connection = connection;
   }
 
@@ -95,7 +95,7 @@ export class KnownCampaigns {
 
   submitContext(facts: CampaignFacts): SubmitContext {
     const target = this.targetOf(facts);
-    const times = this.#times;
+    const { times } = this;
     return {
       facts,
       target,
@@ -125,7 +125,7 @@ export class KnownCampaigns {
       facts,
       watch: this.watchOf(facts.campaign),
       target: this.targetOf(facts),
-      times: this.#times,
+      times: this.times,
       context: this.submitContext(facts),
       ...(signal ? { signal } : {}),
     };

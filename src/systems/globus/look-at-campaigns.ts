@@ -7,6 +7,7 @@ import type { GlobusConnection } from './connection.ts';
 import { noteRefusal } from './endpoint-health.ts';
 import { concernsOneCampaign } from './http-errors.ts';
 import type { KnownCampaigns } from './known-campaigns.ts';
+import { isTrouble } from './waiting-attempts.ts';
 import { busySlots, nameOf, PILOT } from './watch-trials.ts';
 
 /** The one look for all campaigns of a system; undefined when nothing is new. `told` are notices about the system itself. */
@@ -54,11 +55,12 @@ export async function lookAtCampaigns(
 async function lookAtOne(
   known: KnownCampaigns,
   facts: CampaignFacts,
-  { signal, asked }: { readonly signal: AbortSignal; readonly asked?: AskedTasks },
+  { signal, asked, failure }: { readonly signal: AbortSignal } & Answer,
 ): Promise<DriverError | undefined> {
   const watch = known.watchOf(facts.campaign);
   delete watch.trouble;
   try {
+    if (failure !== undefined) throw failure;
     await known.alone(facts.campaign, () => lookAtCampaign({ ...known.lookOf(facts, signal), ...(asked === undefined ? {} : { asked }) }));
     return undefined;
   } catch (error) {
@@ -72,22 +74,32 @@ async function lookAtOne(
   }
 }
 
-/** One status request for the pending tasks of all campaigns, for each login that they use. */
-async function askTogether(
-  known: KnownCampaigns,
-  connection: GlobusConnection,
-  signal: AbortSignal,
-): Promise<Map<AuthMethod, { readonly asked: AskedTasks }>> {
+interface Answer {
+  readonly asked?: AskedTasks;
+  /** The service could not be asked with this login; those of another one are served. */
+  readonly failure?: DriverError;
+}
+
+/**
+ * One status request for the pending tasks of all campaigns, for each login that they use. Where it is refused there is no answer: each campaign asks for
+ * its own tasks then, so that a refusal of some concerns those alone.
+ */
+async function askTogether(known: KnownCampaigns, connection: GlobusConnection, signal: AbortSignal): Promise<Map<AuthMethod, Answer>> {
   const idsOf = new Map<AuthMethod, Set<string>>();
   for (const facts of known.all()) {
     const ids = idsOf.get(facts.authMethod) ?? new Set<string>();
     for (const id of taskIds(facts, known.watchOf(facts.campaign))) ids.add(id);
     idsOf.set(facts.authMethod, ids);
   }
-  const answers = new Map<AuthMethod, { readonly asked: AskedTasks }>();
+  const answers = new Map<AuthMethod, Answer>();
   for (const [method, ids] of idsOf) {
     if (ids.size === 0) continue;
-    answers.set(method, { asked: { ids, found: await connection.client(method).tasks([...ids], signal) } });
+    try {
+      answers.set(method, { asked: { ids, found: await connection.client(method).tasks([...ids], signal) } });
+    } catch (error) {
+      if (isTrouble(error)) answers.set(method, { failure: error });
+      else if (!concernsOneCampaign(error)) throw error;
+    }
   }
   return answers;
 }

@@ -3,7 +3,7 @@ import { lookAnswer, type Seen, seen as seenSchema } from './answers.ts';
 import type { CampaignFacts } from './campaign-facts.ts';
 import { type CampaignLook, isForgotten } from './campaign-watch.ts';
 import { submitControl, taskEnd } from './control-tasks.ts';
-import { submitOrWait } from './refused-attempts.ts';
+import { isWaiting, submitOrWait } from './waiting-attempts.ts';
 import { endAttempt, givenUp, judgeSight, sight } from './watch-trials.ts';
 import type { GlobusTask } from './wire.ts';
 
@@ -55,7 +55,7 @@ export async function takeInScout(look: CampaignLook, tasks: ReadonlyMap<string,
   }
   if (again.length === 0) return;
   await look.context.save();
-  await submitOrWait(look.context, watch, again);
+  await submitOrWait(look.context, watch, look.times, again);
 }
 
 function tasksOf(facts: CampaignFacts, name: string): string {
@@ -102,8 +102,8 @@ function takeInSight({ facts, watch, times }: CampaignLook, name: string, seen: 
     view.isSuspect = attempt.tasks.length === 0;
     return false;
   }
-  // It is sent again by itself, and is not charged for what the service refused.
-  if (attempt.refused !== undefined && attempt.tasks.length === 0) return false;
+  // It is sent again by itself, and is not charged for what the service refused or could not do.
+  if (isWaiting(attempt)) return false;
   const wasStarted = 'beat' in seen;
   const isFinal = attempt.failure !== undefined && !attempt.failure.infrastructure;
   const isSpent = wasStarted ? attempt.settlings >= SETTLING_SUBMITS : attempt.resubmits >= facts.maxRetries;

@@ -31,14 +31,12 @@ export interface SubmitContext {
  */
 export async function submitAttempts(context: SubmitContext, names: readonly string[]): Promise<void> {
   const { facts } = context;
-  await settleIntent(context);
-  const due = names.filter(
-    (name) => facts.attempts[name] && facts.attempts[name].tasks.length === 0 && facts.attempts[name].ended === undefined,
-  );
   try {
+    await settleIntent(context);
+    const due = names.filter((name) => facts.attempts[name]?.tasks.length === 0 && facts.attempts[name].ended === undefined);
     for (let from = 0; from < due.length; from += SUBMIT_BATCH) await submitBatch(context, due.slice(from, from + SUBMIT_BATCH));
   } catch (error) {
-    if (concernsOneCampaign(error)) await noteRefused(context, due, error.message);
+    if (error instanceof DriverError && error.class !== 'needs_login') await noteUnsent(context, names, error);
     throw error;
   }
 }
@@ -55,10 +53,14 @@ async function submitBatch(context: SubmitContext, batch: readonly string[]): Pr
 }
 
 /** On record with each attempt that went out with none of the submissions, so that a restarted worker knows it too. */
-async function noteRefused({ facts, save }: SubmitContext, names: readonly string[], message: string): Promise<void> {
+async function noteUnsent({ facts, save }: SubmitContext, names: readonly string[], error: DriverError): Promise<void> {
+  const { code, message } = error;
+  const isRefusal = concernsOneCampaign(error);
   for (const name of names) {
     const attempt = facts.attempts[name];
-    if (attempt !== undefined && attempt.tasks.length === 0 && attempt.ended === undefined) attempt.refused = message;
+    if (attempt === undefined || attempt.tasks.length > 0 || attempt.ended !== undefined) continue;
+    if (isRefusal) attempt.refused = message;
+    else attempt.unsent = code;
   }
   await save();
 }
@@ -156,7 +158,10 @@ function carry(facts: CampaignFacts, name: string, tasks: readonly string[]): vo
   if (!attempt) return;
   attempt.tasks = [...tasks];
   delete attempt.engine;
-  if (tasks.length > 0) delete attempt.refused;
+  if (tasks.length > 0) {
+    delete attempt.refused;
+    delete attempt.unsent;
+  }
   if (tasks.length === 1 && tasks[0] !== undefined) attempt.task = tasks[0];
 }
 

@@ -5,8 +5,8 @@ import { submitControl } from './control-tasks.ts';
 import { noteRefusal } from './endpoint-health.ts';
 import { concernsOneCampaign } from './http-errors.ts';
 import type { KnownCampaigns } from './known-campaigns.ts';
-import { submitOrWait, wasNeverSent } from './refused-attempts.ts';
 import { sendStops } from './stop-files.ts';
+import { isPausing, isTrouble, submitOrWait, wasNeverSent } from './waiting-attempts.ts';
 import { nameOf, sight } from './watch-trials.ts';
 
 type Answer = SentOrders['answers'][number];
@@ -35,11 +35,21 @@ export async function takeOrders(
     }
   }
   await known.store.save(facts);
-  // A stop that the endpoint refuses is tried again with each look; the attempt ends without it in the end.
-  await unlessRefused(watch, () => sendStops(known.lookOf(facts)));
-  if (due.length > 0 || facts.intent !== undefined) await submitOrWait(known.submitContext(facts), watch, due);
+  // A stop that is refused, or that the service cannot take now, is tried again with each look; the attempt ends without it in the end.
+  await unlessHeldUp(watch, () => sendStops(known.lookOf(facts)));
+  if (isPausing(watch)) await putOff(known, facts, watch, due);
+  else if (due.length > 0 || facts.intent !== undefined) await submitOrWait(known.submitContext(facts), watch, known.times, due);
   for (const name of due) sight(watch.sights, name);
   return answers;
+}
+
+/** What is new while the service has trouble with this campaign's submissions goes out with the rest. */
+async function putOff(known: KnownCampaigns, facts: CampaignFacts, watch: CampaignWatch, due: readonly string[]): Promise<void> {
+  for (const name of due) {
+    const attempt = facts.attempts[name];
+    if (attempt !== undefined) attempt.unsent = watch.resend?.trouble;
+  }
+  await known.store.save(facts);
 }
 
 /** True: it is to be submitted now. */
@@ -75,6 +85,18 @@ async function takeStop(known: KnownCampaigns, facts: CampaignFacts, name: strin
   }
   attempt.stop ??= { reason, placed: false };
   return 'stopping';
+}
+
+/** What keeps one campaign's requests from going out, and is asked again by its looks, ends the exchange for nobody. */
+async function unlessHeldUp(watch: CampaignWatch, work: () => Promise<unknown>): Promise<void> {
+  await unlessRefused(watch, async () => {
+    try {
+      await work();
+    } catch (error) {
+      if (!isTrouble(error)) throw error;
+      watch.trouble = error.code;
+    }
+  });
 }
 
 /** What the campaign's endpoint refuses ends the exchange for nobody; the campaign is told. */

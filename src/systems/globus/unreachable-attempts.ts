@@ -6,7 +6,7 @@ import { endAttempt, givenUp, sight } from './watch-trials.ts';
  * an endpoint that the service refuses, after a longer time at one that is offline. Their stop requests wait at the service and overtake them. True: some
  * were ended.
  */
-export function endUnreachable({ facts, watch, times }: CampaignLook): boolean {
+export function endUnreachable({ facts, watch, times }: Pick<CampaignLook, 'facts' | 'watch' | 'times'>): boolean {
   const { isOnline, refusal } = watch.health;
   const patienceMs = 1000 * (refusal === undefined ? times.unreachable : 2 * times.health);
   let isGivenUp = false;
