@@ -23,7 +23,8 @@ import { readCampaigns } from './read-campaign.ts';
 export interface AdoptOptions extends CommonOptions {
   /** Campaign file that is to begin with the results. */
   readonly into: string;
-  readonly out: string;
+  /** Absent: a name by what is written, so that points never replace results. */
+  readonly out?: string;
   readonly limit: number;
   /** Instead of results: so many of the best points, to be tried again. */
   readonly points?: number;
@@ -54,6 +55,7 @@ export async function adopt(sources: readonly string[], options: AdoptOptions, i
     rename,
     fixed: new Map<string, ParameterValue>(options.fixed.length === 0 ? [] : Object.entries(pointOf(options.fixed))),
   };
+  const out = outOf(options);
   const { entries, skipped } = fitToSpace(trials, target);
   const reasons = skipped.map(({ reason, count }) => `  ${plural(count, 'trial')}: ${reason}`);
   if (entries.length === 0)
@@ -68,12 +70,12 @@ export async function adopt(sources: readonly string[], options: AdoptOptions, i
     options.points === undefined
       ? chosen.map((entry) => `${JSON.stringify(entry)}\n`).join('')
       : stringify({ enqueue: chosen.map(({ params }) => params) });
-  if (options.out === '-') io.output.write(content);
-  else await writingTo('--out', options.out, () => writeAtomically(options.out, content));
+  if (out === '-') io.output.write(content);
+  else await writingTo('--out', out, () => writeAtomically(out, content));
   const next =
-    options.points === undefined ? `warm_start: ${options.out === '-' ? 'FILE' : options.out}` : 'the list `enqueue` of that file';
+    options.points === undefined ? `warm_start: ${out === '-' ? 'FILE' : out}` : 'the list `enqueue` of that file';
   const text = [
-    `${plural(chosen.length, options.points === undefined ? 'result' : 'point')} of ${plural(trials.length, 'trial')} written to ${options.out === '-' ? 'standard output' : options.out}. Put into ${options.into}: ${next}`,
+    `${plural(chosen.length, options.points === undefined ? 'result' : 'point')} of ${plural(trials.length, 'trial')} written to ${out === '-' ? 'standard output' : out}. Put into ${options.into}: ${next}`,
     ...(chosen.length < entries.length
       ? [
           `${entries.length - chosen.length} more fit and were left out${options.points === undefined ? ` (--limit ${options.limit}: the best half and a spread of the rest)` : ''}.`,
@@ -82,9 +84,14 @@ export async function adopt(sources: readonly string[], options: AdoptOptions, i
     ...(reasons.length === 0 ? [] : ['Left out:', ...reasons]),
   ].join('\n');
   // On the terminal the results themselves are the output.
-  if (options.out === '-') io.errors.write(`${text}\n`);
-  else print(io, options, { file: options.out, adopted: chosen.length, fitting: entries.length, trials: trials.length, skipped }, text);
+  if (out === '-') io.errors.write(`${text}\n`);
+  else print(io, options, { file: out, adopted: chosen.length, fitting: entries.length, trials: trials.length, skipped }, text);
   return 'ok';
+}
+
+/** Where it is written; of results and of points another file, since a campaign file may name the results. */
+export function outOf({ out, points }: Pick<AdoptOptions, 'out' | 'points'>): string {
+  return out ?? (points === undefined ? 'warm-start.jsonl' : 'points.yaml');
 }
 
 function pairOf(text: string): [string, string] {

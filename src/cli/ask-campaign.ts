@@ -49,7 +49,7 @@ async function askWithin<T, Args extends unknown[]>(
       throw new CliError(
         'unreachable',
         'HF-NO-WORKER',
-        `No worker answers for ${handle.workflowId}. Start one with \`holdfast worker\`; the campaign itself is safe and waits.`,
+        `No worker answers for ${handle.workflowId}. Start one with \`holdfast worker\`, or ask again if one is there and busy; the campaign itself is safe and waits.`,
         { cause: error },
       );
     }

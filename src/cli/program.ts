@@ -112,7 +112,7 @@ function adoption(add: Add, io: CliIo): void {
     async (sources: string[], options: AdoptOptions) => (await import('./adopt.ts')).adopt(sources, options, io),
   )
     .requiredOption('--into <file>', 'the campaign file that is to begin with them')
-    .option('-o, --out <file>', 'where they are written ("-" is the terminal)', 'warm-start.jsonl')
+    .option('-o, --out <file>', 'where they are written ("-" is the terminal; default: warm-start.jsonl, points.yaml with --points)')
     .option('-n, --limit <n>', 'at most this many: the best half and a spread of the rest', positive, 500)
     .option('--points <n>', 'instead: the best n points, as a list for `enqueue`, to be tried again', positive)
     .option('--rename <theirs=ours>', 'another name of a parameter or metric; may be repeated', collect, [])

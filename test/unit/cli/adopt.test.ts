@@ -8,6 +8,7 @@ import { parse } from 'yaml';
 import { bestPoints } from '../../../src/adopt/best-points.ts';
 import { chooseEntries, fitToSpace } from '../../../src/adopt/fit-to-space.ts';
 import { readCsv, readJsonRecords } from '../../../src/adopt/read-tables.ts';
+import { outOf } from '../../../src/cli/adopt.ts';
 import type { Objective } from '../../../src/domain/campaign.ts';
 import type { Space } from '../../../src/domain/space.ts';
 import { toOptunaJournal } from '../../../src/report/optuna.ts';
@@ -119,6 +120,8 @@ describe('holdfast adopt', () => {
         err: `--out ${out} cannot be written: nothing can be made there. Name another place. [HF-OUT]\n`,
       });
     }
+    // Points must not replace the results that a campaign file may name.
+    expect([outOf({}), outOf({ points: 3 }), outOf({ out: 'x', points: 3 })]).toEqual(['warm-start.jsonl', 'points.yaml', 'x']);
     const terminal = await cli('adopt', at('digits-1'), '--into', at('next.yaml'), '-n', '2', '-o', '-');
     expect(terminal.out.trimEnd().split('\n')).toHaveLength(2);
     expect(terminal.err).toContain('2 results of 60 trials');
