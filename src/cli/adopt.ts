@@ -72,8 +72,7 @@ export async function adopt(sources: readonly string[], options: AdoptOptions, i
       : stringify({ enqueue: chosen.map(({ params }) => params) });
   if (out === '-') io.output.write(content);
   else await writingTo('--out', out, () => writeAtomically(out, content));
-  const next =
-    options.points === undefined ? `warm_start: ${out === '-' ? 'FILE' : out}` : 'the list `enqueue` of that file';
+  const next = options.points === undefined ? `warm_start: ${out === '-' ? 'FILE' : out}` : 'the list `enqueue` of that file';
   const text = [
     `${plural(chosen.length, options.points === undefined ? 'result' : 'point')} of ${plural(trials.length, 'trial')} written to ${out === '-' ? 'standard output' : out}. Put into ${options.into}: ${next}`,
     ...(chosen.length < entries.length

@@ -93,10 +93,12 @@ export function trialArgument(first: string, second?: string): { readonly campai
   const word = second ?? first.slice(slash + 1);
   const number = Number(/^(?:trial-)?0*([1-9]\d*)$/.exec(word)?.[1] ?? Number.NaN);
   if (!Number.isSafeInteger(number)) {
+    // Most often the campaign alone was typed.
+    const example = campaign ?? (word === '' ? 'digits-1' : word);
     throw new CliError(
       'usage',
       'HF-NO-TRIAL',
-      `"${word}" names no trial. Write its number, as in \`digits-1 7\` or \`digits-1/trial-0007\`.`,
+      `"${word}" names no trial. Write its number, as in \`${example} 7\` or \`${example}/trial-0007\`.`,
     );
   }
   return campaign === undefined ? { number } : { campaign, number };

@@ -8,6 +8,7 @@ import { admitCampaign } from '../spec/admit.ts';
 import { BadSpec } from '../spec/bad-spec.ts';
 import { isMapping, readSource } from '../spec/source.ts';
 import { inlineWarmStart } from '../spec/warm-start.ts';
+import { quoteWord } from '../ssh/quote.ts';
 import { budgetWords } from '../view/budget.ts';
 import { plural } from '../view/format.ts';
 import { tellingOrder } from '../view/parameters.ts';
@@ -85,11 +86,18 @@ export interface RunOptions extends QuietOptions, Overrides {
   readonly watch?: boolean;
 }
 
+/** An id is typed again and again, and copied from what other commands print: one that a shell would take apart is refused. */
+function refuseOddId(id: string | undefined): void {
+  if (id === undefined || (id !== '' && quoteWord(id) === id && !id.startsWith('-'))) return;
+  throw new CliError('usage', 'HF-USAGE', `--id ${quoteWord(id)} is no id. Use letters, digits, ".", "_" and "-", like digits-1.`);
+}
+
 /**
  * `holdfast run FILE`: checks the file here, then starts the campaign with its content (a later change of the file changes nothing that runs).
  * Returns at once with the id (`quiet`: nothing but the id), or watches until the end.
  */
 export async function run(file: string, options: RunOptions, io: CliIo): Promise<Exit> {
+  refuseOddId(options.id);
   const read = inlineWarmStart(readSource(file, process.cwd()).value, process.cwd()) as Readonly<Record<string, unknown>>;
   const isChanged = options.trials !== undefined || options.concurrency !== undefined || options.from !== undefined;
   // The file first: its mistakes have lines, and a campaign without a name has the file's, which its content alone does not tell.

@@ -141,6 +141,19 @@ describe('what people type', () => {
     expect(() => trialArgument(word)).toThrow(/names no trial/);
   });
 
+  it('what was typed in place of a trial stands in the example', () => {
+    expect(() => trialArgument('digits-2')).toThrow('as in `digits-2 7` or `digits-2/trial-0007`');
+    expect(() => trialArgument('digits-2', 'last')).toThrow('"last" names no trial. Write its number, as in `digits-2 7`');
+  });
+
+  it.each(['a b', '', '-x', 'a;b', "it's"])('--id "%s", which a shell would take apart, is refused before anything starts', async (id) => {
+    const { exit, err } = await cli('run', 'config/campaigns/digits.yaml', `--id=${id}`);
+    expect([exit, err]).toEqual([
+      2,
+      expect.stringMatching(/^--id .* is no id\. Use letters, digits, "\.", "_" and "-", like digits-1\. \[HF-USAGE\]/),
+    ]);
+  });
+
   it('a point is read as YAML scalars, and constants need not be typed', () => {
     expect(pointOf(['lr=1e-3', 'model=resnet18', 'amp=true', 'name=a=b'])).toEqual({
       lr: 0.001,
