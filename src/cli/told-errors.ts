@@ -38,6 +38,15 @@ const ERRORS: readonly Row[] = [
   ],
   [isA(WorkflowNotFoundError), (error) => ({ exit: 'failed', code: 'HF-NOT-FOUND', message: `${error.message}. See \`holdfast ls\`.` })],
   [
+    // The server's own words: it is there, and had nobody to ask.
+    (error) => isUnreachable(error) && /before a worker could|no poller/i.test(reason(error as Error)),
+    (error) => ({
+      exit: 'unreachable',
+      code: 'HF-NO-WORKER',
+      message: `No worker answers (${reason(error)}). Start one with \`holdfast worker\`, or ask again if one is there and busy.`,
+    }),
+  ],
+  [
     isUnreachable,
     (error) => ({
       exit: 'unreachable',

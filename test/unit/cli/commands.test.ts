@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { ServiceError } from '@temporalio/client';
 import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { trialArgument } from '../../../src/cli/campaigns.ts';
@@ -68,6 +69,10 @@ describe('the command line', () => {
     ] as const;
     for (const [error, status] of exits) expect(EXIT_CODES[told(error).exit].status).toBe(status);
     expect(told(new TypeError('x')).isUnexpected).toBe(true);
+    const silent = (details: string) =>
+      told(new ServiceError('Failed to query Workflow', { cause: { code: 4, details } as unknown as Error }));
+    expect(silent('query timed out before a worker could process it')).toMatchObject({ exit: 'unreachable', code: 'HF-NO-WORKER' });
+    expect(silent('context deadline exceeded')).toMatchObject({ exit: 'unreachable', code: 'HF-TEMPORAL-UNREACHABLE' });
   });
 });
 
