@@ -826,7 +826,7 @@ def stated_error(results: Optional[Json], exit_code: Optional[int]) -> Optional[
     if not isinstance(error, dict):
         error = {"error_message": str(error)}
     kind = error.get("category") or error.get("class")
-    if kind not in FAILURE_CLASSES:
+    if not isinstance(kind, str) or kind not in FAILURE_CLASSES:
         kind = "exit_code" if exit_code else "training_error"
     message = str(error.get("error_message") or error.get("message") or "The training says that it failed.")
     stage = error.get("stage") or error.get("execution_stage")

@@ -341,7 +341,7 @@ class Exchange:
                 answer["prepare"] = self.prepare(self.request["prepare"])
             self.load()
             answer["acks"] = [self.ack(each) for each in self.request.get("acks", [])]
-            answer["orders"] = [self.order(each) for each in self.request.get("orders", [])]
+            answer["orders"] = self.orders(self.request.get("orders", []))
             if "maintenance" in self.request:
                 answer["maintenance"] = self.maintenance(self.request["maintenance"])
             answer["submit"] = [self.submit(each) for each in self.request.get("submit", [])]
@@ -457,6 +457,19 @@ class Exchange:
         if len(names_in(seen)) >= FAILURES_OF_A_BAD_NODE:
             os.makedirs(os.path.join(launch.folder, "pbs", "avoid"), exist_ok=True)
             write_whole(os.path.join(launch.folder, "pbs", "avoid", node), "")
+
+    def orders(self, wanted: List[Json]) -> List[str]:
+        """All that can be carried out are, before the failure of one is told: a full disk of one campaign must not hold up the others' orders."""
+        answers, failure = [], None  # type: List[str], Optional[OSError]
+        for each in wanted:
+            try:
+                answers.append(self.order(each))
+            except OSError as error:
+                failure = failure or error
+        if failure is not None:
+            # There is no answer for an order that is to come again.
+            raise failure
+        return answers
 
     def order(self, each: Json) -> str:
         if each["kind"] == "stopPilot":

@@ -24,6 +24,7 @@ RESULT = 'echo \'{"y": 0.5}\' > "$HOLDFAST_OUT/results.json"; '
 
 ERROR = {"category": "data_access_error", "error_message": "no images", "stage": "data_loading"}
 STATED = "echo '{}' > \"$HOLDFAST_OUT/results.json\"; ".format(json.dumps({"status": "failed", "error": ERROR}))
+ODD = "echo '{}' > \"$HOLDFAST_OUT/results.json\"; ".format(json.dumps({"status": "failed", "error": dict(ERROR, category=["data"])}))
 
 # (what the training does, command, status, class, words of the message)
 TRAININGS = [
@@ -48,6 +49,7 @@ TRAININGS = [
     ("a missing module", python("import no_such_module"), "failed", "environment_error", "no_such_module"),
     ("no memory", python("raise MemoryError()"), "failed", "resource_error", "MemoryError"),
     ("a stated error", shell(STATED + "exit 1"), "failed", "data_access_error", "no images"),
+    ("a stated error whose class is no word", shell(ODD + "exit 1"), "failed", "exit_code", "no images"),
     ("a placeholder that nobody knows", ["/bin/echo", "{learning_rte}"], "failed", "configuration_error", "{learning_rte}"),
     ("a placeholder without a value", ["/bin/echo", "{data_dir}"], "failed", "configuration_error", "{data_dir}"),
     ("a zero byte in the command", ["/bin/echo", "a\0b"], "failed", "configuration_error", "cannot be started"),

@@ -225,9 +225,25 @@ def test_what_cannot_be_settled_on_one_disk_keeps_nobody_from_the_look(site):
     assert site.ask(settle=[end])["settle"] == [{"answer": "settled"}]
 
 
+def test_an_order_that_finds_its_disk_full_holds_up_no_other(site):
+    site.prepare()
+    # As a full disk: the request to stop cannot be written.
+    (site.launch / "spool" / "claimed" / "c.p1").mkdir()
+    (site.launch / "spool" / "claimed" / "c.p1" / "trial-0001.1.json").write_text("{}")
+    (site.launch / "spool" / "stop" / "trial-0001.1").mkdir()
+    stop = {"kind": "stop", "campaign": "c", "trial": "trial-0001", "attempt": 1, "reason": "because"}
+    offer = {"version": 1, "campaign": "c", "trial": "trial-0002", "attempt": 1, "params": {"x": 1}, "resume_from": None, "target_step": None}
+    orders = [stop, {"kind": "offer", "campaign": "c", "offer": offer}]
+    with pytest.raises(AssertionError, match=r"trial-0001\.1"):
+        site.ask(orders=orders)
+    assert site.names("ready") == ["trial-0002.1"]
+    (site.launch / "spool" / "stop" / "trial-0001.1").rmdir()
+    assert site.ask(orders=orders)["orders"] == ["stopping", "offered"]
+
+
 def test_an_end_that_was_taken_in_comes_again_when_its_attempt_is_asked_for(site):
     site.prepare()
-    record = {"trial": "trial-0001", "attempt": 1, "status": "completed", "files": []}
+    record = {"campaign": "c", "trial": "trial-0001", "attempt": 1, "status": "completed", "files": []}
     for ask in (lambda: site.offer("trial-0001"), lambda: site.stop("trial-0001")):
         (site.launch / "spool" / "collected" / "trial-0001.1.json").write_text(json.dumps(record))
         assert ask()["orders"] == ["done"]
