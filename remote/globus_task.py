@@ -180,11 +180,14 @@ print("holdfast-facts " + json.dumps(facts))
 
 
 def shell_words(request: Json, words: List[str]) -> List[str]:
-    """Setup lines (modules, virtual environments) come before the words; the words stay words."""
+    """
+    Setup lines (modules, virtual environments) come before the words; the words stay words. What the lines print is none of the words' answer, and what
+    comes on standard input is not theirs to read.
+    """
     setup = [line for line in request.get("setup") or [] if line.strip()]
     if not setup:
         return words
-    return ["/bin/bash", "-c", "set -e\n" + "\n".join(setup) + '\nset +e\nexec "$@"', "holdfast", *words]
+    return ["/bin/bash", "-c", "set -e\n{\n" + "\n".join(setup) + '\n} >&2 </dev/null\nset +e\nexec "$@"', "holdfast", *words]
 
 
 # Lines of files that are sourced count by the end of `source` alone: activation scripts are full of tests that fail.

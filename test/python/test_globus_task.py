@@ -50,6 +50,20 @@ def test_it_needs_nothing_but_the_standard_library(tmp_path: Path) -> None:
     assert (shell["code"], shell["stdout"]) == (0, "YSBi")
 
 
+def test_setup_lines_may_print_and_read_what_they_like(tmp_path: Path) -> None:
+    setup = ["printf 'Loading modules'", "cat >/dev/null", "export SEEN=1", "# done"]
+    check = {"op": "check", "setup": setup, "env": {}, "modules": ["json"], "data_dir": None, "dataset": None}
+    assert call(check)[0]["problems"] == []
+    agent = tmp_path / "agent.py"
+    agent.write_text(
+        "import json, os, sys\noffer = json.load(sys.stdin)\nprint(json.dumps(dict(offer, seen=os.environ['SEEN'], files=[], directory='trials')))\n"
+    )
+    trial = {"op": "trial", "directory": str(tmp_path), "agent": str(tmp_path), "python": sys.executable, "setup": setup, "env": {}}
+    trial.update(offer={"trial": "trial-0001", "attempt": 1}, poll=1, heartbeat=1, stale=1, seconds=60, inline_bytes=1000)
+    (answer,) = call(trial)
+    assert (answer["state"], answer["record"]["seen"]) == ("ended", "1")
+
+
 def engine_of(*pool_words: str) -> str | None:
     """What a look says of the engine when its worker was started by a pool with these words."""
     parent = "import subprocess, sys; subprocess.run([sys.executable, '-I', '-S', '-c', sys.argv[1], sys.argv[2]], check=True)"
