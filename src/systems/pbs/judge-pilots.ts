@@ -30,8 +30,11 @@ export interface LostRule {
 
 export const LOST_RULE: LostRule = { looks: 3, seconds: 600, settleSeconds: 120, arrivalSeconds: 300 };
 
-/** Since when a job has not been in whole answers: kept from look to look, in seconds of a monotonic clock. */
-export type Missing = Map<string, { looks: number; since: number }>;
+/**
+ * Since when a job has not been in whole answers: kept from look to look, in seconds of a monotonic clock. `beats`: the heartbeats of its agents at the last
+ * of them.
+ */
+export type Missing = Map<string, { looks: number; since: number; beats?: string }>;
 
 /**
  * Truth order: end on record, the job script's exit file, PBS's history, live qstat, what was known. Silence of the scheduler changes nothing.
@@ -231,9 +234,13 @@ function judgeMissing(row: PilotRow, missing: Missing, now: number, rule: LostRu
       end: endOf(row, isGood ? 'normal' : 'failed', `The job script ended with ${row.exit}; PBS has forgotten the job.`),
     };
   }
-  const known = missing.get(row.pilot) ?? { looks: 0, since: now };
-  missing.set(row.pilot, { looks: known.looks + 1, since: known.since });
-  const looks = known.looks + 1;
+  const beats = row.heartbeats.map(({ agent, beat }) => `${agent}:${beat}`).join(' ');
+  const before = missing.get(row.pilot);
+  const isAlive = before?.beats !== undefined && before.beats !== beats;
+  const { looks, since } = { looks: (before?.looks ?? 0) + 1, since: isAlive ? now : (before?.since ?? now) };
+  missing.set(row.pilot, { looks, since, beats });
+  // Whatever PBS has forgotten (its server was renamed, a row of its answer is lost): what beats is not dead.
+  if (isAlive) return { state: 'running', comment: 'PBS does not know the job, but its agents are alive' };
   const wasThere = row.seen || row.claimed;
   if (!wasThere) {
     if (looks < 2 || (row.age ?? 0) < rule.settleSeconds) return { state: 'unknown', comment: 'PBS does not show the job yet' };
@@ -246,7 +253,7 @@ function judgeMissing(row: PilotRow, missing: Missing, now: number, rule: LostRu
       ),
     };
   }
-  if (looks >= rule.looks && (now - known.since >= rule.seconds || row.cancelled !== undefined)) {
+  if (looks >= rule.looks && (now - since >= rule.seconds || row.cancelled !== undefined)) {
     return {
       state: 'ended',
       end: endOf(

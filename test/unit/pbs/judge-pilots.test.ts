@@ -65,6 +65,19 @@ describe('judgePilots', () => {
     expect(states.map((pilot) => pilot?.end?.kind ?? pilot?.state)).toEqual(['running', 'running', 'running', 'lost']);
   });
 
+  it('a job that PBS has forgotten is not lost as long as its agents beat', () => {
+    const missing: Missing = new Map();
+    const at = (now: number, beat: number) => {
+      const heartbeats = [{ agent: 'c.p1', beat, state: 'running', finished: 0, allocated_slot_seconds: 0, busy_slot_seconds: 0 }];
+      const own = row({ seen: true, claimed: true, heartbeats: heartbeats as unknown as PilotRow['heartbeats'] });
+      const seen = judge(own, UNKNOWN, missing, now).seen[0];
+      return seen?.end?.kind ?? seen?.state;
+    };
+    expect([0, 300, 600, 900, 1_200].map((now) => at(now, now))).toEqual(Array(5).fill('running'));
+    // From the last beat on the rule is as ever.
+    expect([1_500, 1_799, 1_800].map((now) => at(now, 1_200))).toEqual(['running', 'running', 'lost']);
+  });
+
   it('its exit file ends a job that PBS has forgotten', () => {
     expect(judge(row({ seen: true, exit: '0' }), UNKNOWN).seen[0]?.end?.kind).toBe('normal');
     expect(judge(row({ seen: true, exit: '92' }), UNKNOWN).seen[0]?.end?.kind).toBe('failed');
