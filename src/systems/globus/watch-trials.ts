@@ -24,6 +24,8 @@ export interface AttemptSight {
   unreachableSince?: number;
   /** The file system must be asked: the service has lost it, or its agent may be dead. */
   isSuspect?: boolean;
+  /** Tasks that the service did not know at the last look: one that was just taken may not be everywhere yet. */
+  unknown?: ReadonlySet<string>;
 }
 
 /** The one pilot name of a Globus system: the endpoint is the pilot. */
@@ -45,6 +47,8 @@ export function takeInTasks(
   const answers: TrialAnswer[] = [];
   for (const [id, names] of carriers(facts)) {
     const task = tasks.get(id);
+    const isNewlyUnknown = names.map((name) => noteUnknown(sight(sights, name), id, task === undefined)).includes(true);
+    if (isNewlyUnknown) continue;
     const end = taskEnd(task);
     if (end === undefined) {
       for (const name of names) noteState(sight(sights, name), task?.status ?? 'unknown');
@@ -68,6 +72,15 @@ export function takeInTasks(
     }
   }
   return answers;
+}
+
+/** True: the service does not know the task for the first time. The file system is asked, but only a second silence means that the task is gone. */
+function noteUnknown(view: AttemptSight, id: string, isUnknown: boolean): boolean {
+  const was = view.unknown?.has(id) === true;
+  const others = [...(view.unknown ?? [])].filter((other) => other !== id);
+  view.unknown = new Set(isUnknown ? [...others, id] : others);
+  if (isUnknown) view.isSuspect = true;
+  return isUnknown && !was;
 }
 
 function carriers(facts: CampaignFacts): Map<string, string[]> {

@@ -100,6 +100,19 @@ describe('tasks of an ambiguous submission, shared by its attempts', () => {
     expect(sights.get('trial-0001.1')?.isSuspect).toBe(true);
   });
 
+  it('a task is gone only when the service does not know it twice in a row', () => {
+    const known = facts({ 'trial-0001.1': [A] });
+    const sights = new Map<string, AttemptSight>();
+    const look = (...tasks: GlobusTask[]) => {
+      takeInTasks(known, states(...tasks), sights);
+      return known.attempts['trial-0001.1']?.tasks;
+    };
+    expect(look()).toEqual([A]);
+    expect(look({ task_id: A, status: 'received' })).toEqual([A]);
+    expect(look()).toEqual([A]);
+    expect(look()).toEqual([]);
+  });
+
   it.each(['received', 'waiting-for-ep', 'waiting-for-nodes', 'waiting-for-launch', 'running', 'some-newer-state'])(
     '%s is pending and shown as it is',
     (status) => {
