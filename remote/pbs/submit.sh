@@ -117,9 +117,9 @@ if [ $code -ne 0 ]; then
   say failed qsub $code
   exit 0
 fi
-# A site may print more than the id.
+# A site may print more than the id. Two ids: it is not known what was submitted, and the next try looks it up by its name.
 grep -E '^[0-9]+(\[[0-9]*\])?\.[A-Za-z0-9._-]+$' qsub.out >qsub.id
-if is_id_list qsub.out || { is_id_list qsub.id && [ "$(wc -l <qsub.id)" -eq 1 ] && [ -z "$(tail -c 1 qsub.out | tr -d '\n')" ]; }; then
+if is_id_list qsub.id && [ "$(wc -l <qsub.id)" -eq 1 ] && [ -z "$(tail -c 1 qsub.out | tr -d '\n')" ]; then
   record "$(head -n 1 qsub.id)"
 else
   say failed qsub-text 0

@@ -22,16 +22,15 @@ export interface DevCommandOptions extends WorkerOptions {
 const CHATTY = ['trace', 'debug', 'info'];
 const LEVELS = [...CHATTY, 'warn', 'error', 'silent'];
 
-/** JSON lines for a machine, readable lines on a terminal. */
-function loggerFor(options: WorkerOptions, io: CliIo): Logger {
+/** JSON lines for a machine, readable lines on a terminal; to standard output (1) or error (2). */
+function loggerFor(options: WorkerOptions, io: CliIo, descriptor: 1 | 2 = 1): Logger {
   if (!LEVELS.includes(options.logLevel)) {
     throw new CliError('usage', 'HF-USAGE', `--log-level ${options.logLevel} is not known. Choose ${LEVELS.join(', ')}.`);
   }
   const isPretty = options.json !== true && io.output.isTTY === true;
-  return pino({
-    ...logOptions(options.quiet === true && CHATTY.includes(options.logLevel) ? 'warn' : options.logLevel),
-    ...(isPretty ? { transport: { target: 'pino-pretty', options: prettyOptions(io.env) } } : {}),
-  });
+  const basics = logOptions(options.quiet === true && CHATTY.includes(options.logLevel) ? 'warn' : options.logLevel);
+  if (isPretty) return pino({ ...basics, transport: { target: 'pino-pretty', options: prettyOptions(io.env) } });
+  return pino(basics, pino.destination(descriptor));
 }
 
 /** Instants of JSON lines are ISO 8601, in UTC. */
@@ -61,7 +60,8 @@ export async function worker(options: WorkerOptions, io: CliIo): Promise<Exit> {
 export async function dev(options: DevCommandOptions, io: CliIo): Promise<Exit> {
   const { folder } = options;
   if (folder !== undefined) await writingTo('--folder', folder, () => makeFolder(path.resolve(folder)));
-  const logger = loggerFor(options, io);
+  // With --json standard output is one document.
+  const logger = loggerFor(options, io, options.json === true ? 2 : 1);
   const started = await startDev({
     systems: options.systems,
     logger,

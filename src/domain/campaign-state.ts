@@ -7,7 +7,7 @@ import { savingOf } from './saved-hours.ts';
 import type { Point } from './space.ts';
 import type { BestTrial, CampaignPhase, CampaignStatus, LlmTotals, TrialCounts } from './status.ts';
 import type { Launch } from './system-state.ts';
-import { type PackedTable, packTable, type TrialTable, unpackTable } from './table.ts';
+import { emptyTable, type PackedTable, packTable, type TrialTable, unpackTable } from './table.ts';
 import { type CurvePoint, isFinal, type Suggestion, type TrialOutcome, type TrialRow } from './trial.ts';
 
 /** Points of a curve that a row keeps; only campaigns with a pruner keep any. */
@@ -74,7 +74,7 @@ export function newCampaignState(campaign: string, startedAt: number): CampaignS
     phase: 'preparing',
     hasSearchAttributes: false,
     provenance: {},
-    table: { rows: [], versions: [], version: 0 },
+    table: emptyTable(),
     inFlight: new Set(),
     concurrency: 1,
     budget: {},

@@ -140,13 +140,3 @@ function pilotsToStart(
   }
   return start;
 }
-
-/**
- * Seconds within which nine in ten trials end: the p90 (nearest rank) of past durations; undefined below `least` durations. A pilot starts
- * no trial that it could not finish in this time.
- */
-export function p90Seconds(durations: readonly number[], least = 5): number | undefined {
-  if (durations.length < least) return undefined;
-  const sorted = [...durations].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * 0.9) - 1)];
-}

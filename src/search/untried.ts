@@ -17,12 +17,6 @@ export function triedKeys(compiled: CompiledSpace, trials: readonly TrialRow[]):
   return keys;
 }
 
-/** The number of the trial that has this point already, or undefined. The campaign asks before it runs a user's point again. */
-export function duplicateOf(compiled: CompiledSpace, trials: readonly TrialRow[], point: Point): number | undefined {
-  const key = keyOf(compiled, point);
-  return trials.find((trial) => keyOf(compiled, trial.params) === key)?.number;
-}
-
 export interface Taken {
   readonly points: readonly Point[];
   /** First index of the sequence that was not used. */

@@ -31,8 +31,6 @@ export const globusBlockSchema = section({
     .meta({ description: "Passed to a multi-user endpoint's template: queue, account, walltime, …" }),
 });
 
-export type GlobusBlock = z.output<typeof globusBlockSchema>;
-
 /** `SystemChoice.settings` of Globus Compute. */
 export interface GlobusSettings {
   readonly endpointId: string;

@@ -263,3 +263,30 @@ def test_a_damaged_job_id_is_looked_up_by_name_again(site):
     subprocess.run(["/bin/sh", str(site.tools / "submit.sh"), str(pbs), "key", "me", "1"], env=env, check=True)
     assert (pbs / "jobid").read_text() == "12.server\n"
     assert (pbs / "answer").read_text() == "recorded 12.server\n"
+
+
+@pytest.mark.parametrize(
+    ("printed", "answer"),
+    [
+        ("12.server.domain\\n", "recorded 12.server.domain"),
+        ("Welcome, job 12345 of 2026!\\n12.server\\nbye\\n", "recorded 12.server"),
+        ("123[].server\\n", "recorded 123[].server"),
+        ("12.server\\n13.server\\n", "failed qsub-text 0"),
+        ("Welcome, job 12345 of 2026!\\n", "failed qsub-text 0"),
+        ("", "failed qsub-text 0"),
+        # Cut off: it may be 12.server2.
+        ("12.server", "failed qsub-text 0"),
+    ],
+)
+def test_the_id_is_the_one_line_of_qsub_that_is_an_id_and_nothing_is_known_otherwise(site, printed, answer):
+    pbs = make_pilot(site)
+    bin_folder = site.folder / "bin"
+    bin_folder.mkdir()
+    commands = {"qselect": ":", "qstat": "echo 'job_history_enable = True'", "qsub": "printf '{}'".format(printed)}
+    for name, body in commands.items():
+        (bin_folder / name).write_text("#!/bin/sh\n{}\n".format(body))
+        (bin_folder / name).chmod(0o755)
+    env = dict(os.environ, PATH="{}:{}".format(bin_folder, os.environ["PATH"]))
+    subprocess.run(["/bin/sh", str(site.tools / "submit.sh"), str(pbs), "key", "me", "1"], env=env, check=True)
+    assert (pbs / "answer").read_text() == answer + "\n"
+    assert (pbs / "jobid").exists() == answer.startswith("recorded")

@@ -21,8 +21,6 @@ export const helloAnswer = z.looseObject({
   timestamp: z.number(),
   environment: z.record(z.string(), z.string()),
 });
-export type HelloAnswer = z.infer<typeof helloAnswer>;
-
 export const checkAnswer = z.looseObject({
   host: z.string(),
   python: z.string().optional(),

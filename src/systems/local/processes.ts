@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { readPilot } from '../spool/heartbeats.ts';
 import type { AgentIdentity } from '../spool/records.ts';
 
 /** Start of a process in clock ticks since boot: with the pid it names a process for ever. Undefined when there is no such process. */
@@ -41,9 +40,4 @@ export function signalTo(pid: number, signal: NodeJS.Signals | 0): boolean {
     // ESRCH: gone. EPERM: the number belongs to somebody else by now.
     return false;
   }
-}
-
-/** The live agents of a pilot on this computer. */
-export async function liveAgents(pilotFolder: string): Promise<AgentIdentity[]> {
-  return (await readPilot(pilotFolder)).map(({ identity }) => identity).filter(isAlive);
 }

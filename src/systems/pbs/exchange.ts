@@ -102,8 +102,6 @@ const look = z.object({
   /** Small files of ended attempts that came along, by `<campaign>/<trial>.<attempt>`. */
   files: z.record(z.string(), z.array(remoteFile)).default({}),
 });
-export type RemoteLook = z.output<typeof look>;
-
 const maintenance = z.object({
   /** Clock of the login node, seconds since the epoch: reservations are compared with this one, not with ours (R23). */
   clock: z.number(),

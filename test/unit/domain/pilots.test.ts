@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type PilotKnown, p90Seconds, pilotName, pilotNumber, planPilots } from '../../../src/domain/pilots.ts';
+import { type PilotKnown, pilotName, pilotNumber, planPilots } from '../../../src/domain/pilots.ts';
 
 const aurora = { usesPilots: true, slotsPerPilot: 24, maxPilots: 2, nodesPerPilot: 2, walltimeSeconds: 3600 };
 const pilot = (name: string, state: PilotKnown['state'], campaign = 'c'): PilotKnown => ({ pilot: name, campaign, state, slots: 24 });
@@ -92,10 +92,5 @@ describe('names and durations', () => {
     expect(pilotNumber('a.p1', pilotName('a.p1', 7))).toBe(7);
     expect(pilotNumber('a', 'ab.p1')).toBeUndefined();
     expect(pilotNumber('a', 'a.p1.p2')).toBeUndefined();
-  });
-
-  it('takes the nearest rank for p90 and says nothing of too few durations', () => {
-    expect(p90Seconds([1, 2, 3, 4])).toBeUndefined();
-    expect(p90Seconds([10, 1, 2, 3, 4, 5, 6, 7, 8, 9])).toBe(9);
   });
 });

@@ -7,7 +7,6 @@ import { samplerEntry } from '../../../src/search/registry.ts';
 import type { SamplerState } from '../../../src/search/sampler.ts';
 import { sobolInteger, sobolUnit } from '../../../src/search/sobol-sequence.ts';
 import { compileSpace, keyOf } from '../../../src/search/space.ts';
-import { duplicateOf } from '../../../src/search/untried.ts';
 import { request, row, SPACES } from './spaces.ts';
 
 /** Points of a campaign that asks in batches of the given sizes; between batches the state goes through JSON, or is lost. */
@@ -172,11 +171,4 @@ test('scrambled Sobol points lie one in each of 64 slices of every axis, whateve
   }
   expect([...sobolUnit(1, 5, 3)]).not.toEqual([...sobolUnit(2, 5, 3)]);
   expect(sobolUnit(1, 5, 200).every((x) => x >= 0 && x < 1)).toBe(true);
-});
-
-test('a point that was run is found by its number, in whatever order its keys stand', () => {
-  const compiled = compileSpace(SPACES.tiny as Space);
-  const trials = [row(1, { a: 'x', b: 1, c: 1 }, 1), row(2, { a: 'z', b: 4 }, undefined, 'failed')];
-  expect(duplicateOf(compiled, trials, { b: 4, a: 'z' })).toBe(2);
-  expect(duplicateOf(compiled, trials, { a: 'z', b: 3 })).toBeUndefined();
 });
