@@ -1,7 +1,7 @@
 import { condition } from '@temporalio/workflow';
 import { trialName } from '../src/domain/ids.ts';
+import type { SystemOrder } from '../src/domain/system.ts';
 import { type KnownAttempt, offersDue, type StopOrder } from '../src/domain/system-state.ts';
-import type { SystemOrder } from '../src/systems/driver.ts';
 import { plural } from '../src/view/format.ts';
 import type { SystemDesk } from './system.ts';
 import { withdraw } from './system-calls.ts';

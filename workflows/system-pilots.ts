@@ -1,7 +1,7 @@
 import { condition } from '@temporalio/workflow';
 import { planPilots } from '../src/domain/pilots.ts';
+import type { PilotStart } from '../src/domain/system.ts';
 import { demandsOf, notePilotStart, pilotShape } from '../src/domain/system-events.ts';
-import type { PilotStart } from '../src/systems/driver.ts';
 import type { SystemDesk } from './system.ts';
 import { notifyCampaigns } from './system-calls.ts';
 

@@ -1,3 +1,5 @@
+import type { PilotState } from './system.ts';
+
 /** Which pilots a system should have now: pure policy, called by the system's workflow after every change. */
 
 /** The part of a system's description that planning needs. */
@@ -34,7 +36,7 @@ export interface CampaignDemand {
 export interface PilotKnown {
   readonly pilot: string;
   readonly campaign: string;
-  readonly state: 'requested' | 'unknown' | 'queued' | 'running' | 'ended';
+  readonly state: PilotState;
   readonly slots: number;
 }
 

@@ -1,9 +1,9 @@
 /** What people and programs are shown of campaigns, trials and systems: plain data, made by the workflows, read by views, CLI and reports. */
 
-import type { PilotSeen } from '../systems/driver.ts';
 import type { CampaignSpec, MetricConstraint } from './campaign.ts';
 import type { Point } from './space.ts';
 import type { BusySlot } from './spool.ts';
+import type { PilotSeen } from './system.ts';
 import type { Failure, Origin, TrialOutcome, TrialState } from './trial.ts';
 
 /** What a campaign does right now. `running` starts trials; the others don't. */

@@ -1,7 +1,7 @@
-import type { PilotSeen } from '../systems/driver.ts';
 import { attemptName, trialNumber } from './ids.ts';
 import { type CampaignDemand, type PilotShape, pilotNumber } from './pilots.ts';
 import type { LiveTrial, SystemStatus } from './status.ts';
+import type { PilotSeen } from './system.ts';
 import { livePilots, loadsOf, type SystemState } from './system-state.ts';
 import type { CurvePoint } from './trial.ts';
 

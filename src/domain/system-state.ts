@@ -1,6 +1,6 @@
-import type { PilotSeen, PreparedLaunch, SystemDescription } from '../systems/driver.ts';
 import { type CampaignLoad, dispatchOrder } from './dispatch.ts';
 import type { ParameterValue } from './space.ts';
+import type { PilotSeen, PreparedLaunch, SystemDescription } from './system.ts';
 
 /** What a system's workflow remembers: plain data, small, carried through continue-as-new. */
 export interface SystemState {

@@ -1,8 +1,10 @@
 import type { CampaignSpec } from '../domain/campaign.ts';
 import type { HealthFinding } from '../domain/health.ts';
-import type { BusySlot, DoneRecord, LaunchRecord, OfferRecord } from '../domain/spool.ts';
-import type { Failure } from '../domain/trial.ts';
+import type { BusySlot, DoneRecord, LaunchRecord } from '../domain/spool.ts';
+import type { PilotSeen, PilotStart, PreparedLaunch, SystemDescription, SystemOrder } from '../domain/system.ts';
 import type { RemoteShell } from '../ssh/transport.ts';
+
+export type { PilotSeen, PilotStart, PreparedLaunch, SystemDescription, SystemOrder };
 
 /**
  * What every system (local, PBS, Globus Compute) offers to the activities. The workflow of a system decides; a driver carries out.
@@ -84,20 +86,6 @@ export interface LaunchMemory {
 /** Reason of a stop order that only asks whether an attempt is known (`unknown`: it is offered anew); it ends nothing. */
 export const RECALL_REASON = 'holdfast: asked whether this attempt is still known';
 
-export interface SystemDescription {
-  readonly kind: 'local' | 'pbs' | 'globus_compute';
-  readonly usesPilots: boolean;
-  /** Slots of one pilot; without pilots: trials at once. */
-  readonly slotsPerPilot: number;
-  readonly maxPilots: number;
-  /** Attempts that lie ready unclaimed, in addition to the slots. */
-  readonly prefetch: number;
-  /** Seconds between looks; 0 = the driver waits itself and answers at once. */
-  readonly lookIntervalSeconds: number;
-  readonly nodesPerPilot: number;
-  readonly walltimeSeconds?: number;
-}
-
 export interface DeployTarget {
   readonly shell: RemoteShell;
   /** Shell lines before each step, unless the plan has its own. */
@@ -116,33 +104,6 @@ export interface LaunchPlan {
   readonly reportSteps: readonly number[];
 }
 
-export interface PreparedLaunch {
-  /** Launch folder on the system, absolute. */
-  readonly directory: string;
-  /** Folder on this computer where results are collected; the same on the local system. */
-  readonly localDirectory: string;
-  readonly bundleSha256: string | null;
-  /** Where the campaign's own settings (nodes, queue, …) change the system's general description. */
-  readonly capacity?: {
-    readonly slotsPerPilot?: number;
-    readonly maxPilots?: number;
-    readonly prefetch?: number;
-    readonly nodesPerPilot?: number;
-    readonly nodeHoursPerPilot?: number;
-    /** Campaigns that name the same pool share its slots, and no others: an endpoint of Globus Compute. Absent: the system's campaigns share its slots. */
-    readonly pool?: string;
-  };
-  /** Versions and commits recorded with the campaign (python, agent, bundle, modules). */
-  readonly provenance: Readonly<Record<string, string>>;
-}
-
-/** An order names its launch by campaign id. */
-export type SystemOrder =
-  | { readonly kind: 'offer'; readonly campaign: string; readonly offer: OfferRecord }
-  /** Takes back what is unclaimed (answer `withdrawn`), else asks what runs to stop (answer `stopping`). */
-  | { readonly kind: 'stop'; readonly campaign: string; readonly trial: string; readonly attempt: number; readonly reason: string }
-  | { readonly kind: 'stopPilot'; readonly pilot: string; readonly reason: string };
-
 export interface SentOrders {
   /** Per order, in order. `done`: an end of that attempt is already on record (it comes with the next look). */
   readonly answers: readonly ('offered' | 'withdrawn' | 'stopping' | 'done' | 'unknown')[];
@@ -155,14 +116,6 @@ export interface PilotRequest {
   readonly nodes?: number;
   readonly walltimeSeconds?: number;
 }
-
-export type PilotStart =
-  | { readonly kind: 'started'; readonly nativeId: string }
-  /** Not known whether it was started: look it up again later, never start a second one under another name. */
-  | { readonly kind: 'unknown'; readonly message: string }
-  /** The site makes us wait (job limits, maintenance, server down): no attempt is charged. */
-  | { readonly kind: 'wait'; readonly message: string; readonly retrySeconds: number }
-  | { readonly kind: 'refused'; readonly failure: Failure };
 
 export interface LookRequest {
   /** What the workflow knows; the driver answers with differences. Opaque to the workflow. */
@@ -188,24 +141,7 @@ export interface LookResult {
   readonly concerns?: readonly { readonly campaign: string; readonly text: string }[];
 }
 
-export const PILOT_STATES = ['requested', 'unknown', 'queued', 'running', 'ended'] as const;
-export type PilotState = (typeof PILOT_STATES)[number];
-
-export interface PilotSeen {
-  readonly pilot: string;
-  readonly state: PilotState;
-  readonly nativeId?: string;
-  readonly slots: number;
-  /** Why it waits or how it ended, in the scheduler's words. */
-  readonly comment?: string;
-  /** How it ended: null while it lives. */
-  readonly end?: { readonly kind: 'normal' | 'walltime' | 'killed' | 'never_ran' | 'failed' | 'lost'; readonly message: string };
-  readonly finished: number;
-  readonly allocatedSlotSeconds: number;
-  readonly busySlotSeconds: number;
-}
-
-/** What a driver throws. `needsLogin` parks the system; `transport` is retried for ever with back-off; `refused` is final. */
+/** What a driver throws. `needs_login` parks the system; `transport` is retried for ever with back-off; `refused` is final. */
 export class DriverError extends Error {
   readonly code: string;
   readonly class: 'needs_login' | 'transport' | 'refused';
