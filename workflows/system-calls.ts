@@ -44,6 +44,7 @@ function overdrawnNow(state: SystemState, { overdrawn = [] }: Told): NonNullable
   return [];
 }
 
+/** Tells every campaign with an open launch. */
 export async function notifyCampaigns(state: SystemState, notice: SystemNotice): Promise<void> {
   const campaigns = Object.keys(state.launches);
   await Promise.all(campaigns.map((id) => getExternalWorkflowHandle(id).signal(systemNoticeSignal, notice).catch(noteLostSignal)));
@@ -77,6 +78,7 @@ export async function sendAway({ launch, ...attempt }: AttemptName & { readonly 
 
 type AttemptName = Pick<StopRequest, 'campaign' | 'number' | 'attempt'>;
 
+/** Forgets the pilots of a campaign that is gone. */
 export function forgetPilots(state: SystemState, campaign: string): void {
   for (const pilot of Object.values(state.pilots)) if (pilot.campaign === campaign) delete state.pilots[pilot.pilot];
 }

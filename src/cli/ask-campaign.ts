@@ -79,10 +79,12 @@ function firstLine(error: Error): string {
   return error.message.split('\n')[0] ?? '';
 }
 
+/** What a campaign says of itself now. Throws when nobody answers within so many milliseconds. */
 export function askStatus(client: Client, campaign: string, milliseconds = ANSWER_MILLISECONDS): Promise<CampaignStatus> {
   return askWithin(milliseconds, client.workflow.getHandle(campaign), statusQuery);
 }
 
+/** A campaign's admitted specification, its launch and provenance. */
 export function askDescription(client: Client, campaign: string): Promise<CampaignDescription> {
   return ask(client.workflow.getHandle(campaign), describeQuery);
 }

@@ -5,6 +5,7 @@ import type { CliIo } from './io.ts';
 
 export const ASK_TELL = 'the optimiser alone, JSON lines in and out; needs no server';
 
+/** Adds the options of `holdfast ask-tell` to a command. */
 export function withAskTellOptions(command: Command): Command {
   return command
     .requiredOption('--space <file>', 'a campaign file, or a file that holds a space only')

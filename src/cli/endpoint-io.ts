@@ -17,6 +17,7 @@ export interface EndpointIo {
   readonly terminal?: { readonly input: NodeJS.ReadableStream; readonly output: NodeJS.WritableStream };
 }
 
+/** Standard output, and the endpoints and the program of this machine. */
 export function endpointIo(env: Environment = process.env): EndpointIo {
   return { env, write: (text) => void process.stdout.write(text), machine: localMachine(env), program: endpointProgram(env) };
 }

@@ -26,6 +26,7 @@ export function progressOf(io: Pick<CliIo, 'errors'>, options: { readonly quiet?
   return options.quiet === true ? () => undefined : (line) => void io.errors.write(`${line}\n`);
 }
 
+/** Streams and environment of this process; Ctrl-C, and a reader that goes away, interrupt. */
 export function processIo(): CliIo {
   const controller = new AbortController();
   const leave = () => controller.abort();

@@ -7,6 +7,7 @@ export function whole(text: string): number {
   return value;
 }
 
+/** A whole number of at least 1. Throws InvalidArgumentError for anything else. */
 export function positive(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError(`"${text}" is no whole number of at least 1.`);
@@ -20,6 +21,7 @@ export function port(text: string): number {
   return value;
 }
 
+/** A finite number. Throws InvalidArgumentError for anything else. */
 export function finite(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError(`"${text}" is no number.`);

@@ -37,6 +37,7 @@ export function isOver(state: CampaignState): boolean {
 /** Rules after which running trials are ended at once; the others let them finish, since their node time is already spent. */
 const ENDS_AT_ONCE = new Set(['wall_time', 'deadline', 'node_hours', 'target']);
 
+/** The stop rule that ends the campaign now, `now` in milliseconds of the workflow's clock: how running trials end, and why. Undefined while it goes on. */
 export function stopVerdictOf(
   state: CampaignState,
   spec: CampaignSpec,

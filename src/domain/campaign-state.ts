@@ -67,6 +67,7 @@ export interface CampaignState {
 /** How a trial had ended before it was asked for again. */
 export type FailedEnd = Pick<TrialRow, 'number' | 'state' | 'failure' | 'finishedAt'>;
 
+/** A campaign before it has read its file; `startedAt` in milliseconds. */
 export function newCampaignState(campaign: string, startedAt: number): CampaignState {
   return {
     campaign,
@@ -94,10 +95,12 @@ export interface CampaignCarry extends Omit<CampaignState, 'table' | 'inFlight' 
   readonly inFlight: readonly number[];
 }
 
+/** The state as continue-as-new takes it along. */
 export function carry(state: CampaignState, spec: CampaignSpec): CampaignCarry {
   return { ...state, spec, table: packTable(state.table, spec.space), inFlight: [...state.inFlight] };
 }
 
+/** The state from what continue-as-new took along. */
 export function revive(carried: CampaignCarry): CampaignState {
   return { ...carried, table: unpackTable(carried.table, carried.spec.space), inFlight: new Set(carried.inFlight) };
 }
@@ -138,6 +141,7 @@ export function mergeCurves(earlier: readonly CurvePoint[] | undefined, later: r
   return [...values].sort(([a], [b]) => a - b).slice(-MOST_CURVE_POINTS);
 }
 
+/** Trials by what became of them; `queued` are all that have not ended. */
 export function countsOf(rows: readonly TrialRow[]): TrialCounts {
   const counts = { total: rows.length, queued: 0, completed: 0, pruned: 0, failed: 0, cancelled: 0 };
   for (const row of rows) counts[isFinal(row.state) ? row.state : 'queued'] += 1;
@@ -174,6 +178,7 @@ function sinceImprovement({ objectives, metricConstraints, stop }: CampaignSpec,
   );
 }
 
+/** What the `status` query answers; `now` in milliseconds of the workflow's clock. O(rows). */
 export function statusOf(state: CampaignState, now: number): CampaignStatus {
   const { spec } = state;
   const rows = state.table.rows;

@@ -91,6 +91,7 @@ export const FAILURE_TABLE = {
 
 export type FailureClass = keyof typeof FAILURE_TABLE;
 
+/** Whether a text, of a done record say, names a class of the table. */
 export function isFailureClass(text: string): text is FailureClass {
   return Object.hasOwn(FAILURE_TABLE, text);
 }

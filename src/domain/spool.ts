@@ -125,6 +125,7 @@ export interface BusySlot {
   readonly native_id?: string;
 }
 
+/** Files of an ended attempt as its outcome names them. */
 export function fileReferences(record: DoneRecord): FileReference[] {
   return record.files.map((file) => ({ path: file.path, sizeBytes: file.size, sha256: file.sha256 }));
 }

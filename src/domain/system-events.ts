@@ -52,6 +52,7 @@ export interface Told {
   readonly concerned?: readonly { readonly campaign: string; readonly text?: string }[];
 }
 
+/** Key of an attempt in a system's state: `digits-1:trial-0007.1`. */
 export function attemptKey(attempt: { readonly campaign: string; readonly number: number; readonly attempt: number }): string {
   return `${attempt.campaign}:${attemptName(attempt.number, attempt.attempt)}`;
 }
@@ -245,6 +246,7 @@ export function pilotShape(state: SystemState): PilotShape | undefined {
   return { ...description, maxPilots };
 }
 
+/** What each campaign with an open launch wants of pilots, for planning. */
 export function demandsOf(state: SystemState): CampaignDemand[] {
   const slots = state.description?.slotsPerPilot ?? 1;
   return loadsOf(state).flatMap((load): CampaignDemand[] => {
@@ -275,6 +277,7 @@ function launchesOf(state: SystemState): SystemStatus['launches'] {
   return Object.fromEntries([...open, ...abandoned]);
 }
 
+/** What the system's `status` query answers. */
 export function statusOf(state: SystemState): SystemStatus {
   const loads = loadsOf(state);
   const sum = (pick: (load: (typeof loads)[number]) => number) => loads.reduce((total, load) => total + pick(load), 0);

@@ -84,6 +84,7 @@ export function isOfAnotherLaunch(
   return current === undefined ? (state.abandoned ?? []).includes(campaign) : current !== launch;
 }
 
+/** A system of which nothing is known but its name. */
 export function newSystemState(name: string): SystemState {
   return {
     name,
@@ -101,6 +102,7 @@ export function newSystemState(name: string): SystemState {
   };
 }
 
+/** Pilots that have not ended, those included of which it is not known whether they were started. */
 export function livePilots(state: SystemState): KnownPilot[] {
   return Object.values(state.pilots).filter((pilot) => pilot.state !== 'ended');
 }

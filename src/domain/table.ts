@@ -8,6 +8,7 @@ export interface TrialTable {
   version: number;
 }
 
+/** A table without rows, at version 0. */
 export function emptyTable(): TrialTable {
   return { rows: [], versions: [], version: 0 };
 }
@@ -87,6 +88,7 @@ interface PackedRest {
   readonly n?: string;
 }
 
+/** The table as continue-as-new takes it along: lists in place of objects, parameters without their names. */
 export function packTable(table: TrialTable, space: Space): PackedTable {
   const names = space.parameters.map((parameter) => parameter.name);
   const origin = table.rows[0]?.createdAt ?? 0;
@@ -116,6 +118,7 @@ export function packTable(table: TrialTable, space: Space): PackedTable {
   return { version: table.version, origin, origins, rows };
 }
 
+/** The table from its packed form; the space must be the one it was packed with. */
 export function unpackTable(packed: PackedTable, space: Space): TrialTable {
   const table: TrialTable = { rows: [], versions: [], version: packed.version };
   packed.rows.forEach((row, index) => {

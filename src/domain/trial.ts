@@ -6,6 +6,7 @@ export const TRIAL_STATES = ['queued', 'offered', 'running', 'completed', 'prune
 export type TrialState = (typeof TRIAL_STATES)[number];
 export type FinalState = 'completed' | 'pruned' | 'failed' | 'cancelled';
 
+/** Whether a trial has ended, whatever became of it. */
 export function isFinal(state: TrialState): state is FinalState {
   return TRIAL_STATES.indexOf(state) >= TRIAL_STATES.indexOf('completed');
 }

@@ -64,6 +64,7 @@ const DEFAULTS: LlmOptions = {
   fallback: [],
 };
 
+/** The options of the campaign file over the defaults. */
 export function llmOptions(config: LlmConfig): LlmOptions {
   return { ...DEFAULTS, ...(config.options as Partial<LlmOptions>) };
 }

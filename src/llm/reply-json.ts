@@ -101,6 +101,7 @@ function parsed(part: string, longestMended: number): { readonly value: unknown;
   try {
     return { value: JSON.parse(jsonrepair(withoutCutPoint(withoutHashComments(withoutControls(text))))), wasMended: true };
   } catch {
+    // Beyond mending: another part of the reply may be JSON.
     return undefined;
   }
 }

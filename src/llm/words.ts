@@ -9,6 +9,7 @@ import type { Statistics } from './statistics.ts';
 const MOST_VALUES = 20;
 const LONGEST_TEXT = 160;
 
+/** A number of four significant digits: what a model needs, in few tokens. */
 export function shortNumber(value: number): number {
   return Number(value.toPrecision(4));
 }
@@ -32,6 +33,7 @@ function shortValue(value: ParameterValue): ParameterValue {
 /** Parameters of one point that are shown. */
 const MOST_PARAMETERS = 40;
 
+/** A point with short values and at most so many parameters; of more, how many were left out. */
 export function shortPoint(point: Point): Record<string, ParameterValue> {
   const entries = Object.entries(point).map(([name, value]): [string, ParameterValue] => [name, shortValue(value)]);
   const more = entries.length - MOST_PARAMETERS;
@@ -77,6 +79,7 @@ export function spaceLines(space: Space): string[] {
   return [...parameters, ...constraints];
 }
 
+/** A condition on a metric: `gb <= 40`. */
 export function constraintWords({ metric, op, bound }: MetricConstraint): string {
   return `${oneLine(metric, 60)} ${op} ${bound}`;
 }
@@ -112,6 +115,7 @@ function brokenBy(trial: TrialRow, constraints: readonly MetricConstraint[]): st
   });
 }
 
+/** What the results say so far, as lines for a prompt: counts, best, trend, and each parameter's importance and good region. */
 export function statisticsLines(statistics: Statistics): string[] {
   const { finished, failed, pending, best, recent, trend } = statistics;
   const insights = [...statistics.parameters]

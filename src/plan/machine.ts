@@ -5,7 +5,7 @@ import type { PbsSettings } from '../spec/pbs-settings.ts';
 import type { GlobusProfile, LocalProfile, PbsProfile, SystemProfile } from '../spec/profile.ts';
 import { endpointCapacity } from '../systems/globus/endpoint-capacity.ts';
 import { localSettings } from '../systems/local/options.ts';
-import { shapeOf } from '../systems/pbs/shape.ts';
+import { nodeHoursPerPilot, shapeOf } from '../systems/pbs/shape.ts';
 
 /** What a campaign asks of its system, as far as it can be said without asking the system. */
 export interface MachinePlan {
@@ -49,7 +49,7 @@ const PLANS = {
     const shape = shapeOf(profile, spec.system.settings as unknown as PbsSettings, spec.training.slots);
     const slots = shape.nodes * shape.slotsPerNode;
     const perJob = Math.max(1, Math.floor(slots / spec.training.slots));
-    const nodeHours = (shape.nodes * shape.walltimeSeconds) / 3600;
+    const nodeHours = nodeHoursPerPilot(shape);
     const base = spec.workingDirs.remoteBase ?? profile.base;
     return {
       system: profile.name,

@@ -40,6 +40,7 @@ function recordOf(line: string): TrialRecord | undefined {
   try {
     return line === '' ? undefined : (JSON.parse(line) as TrialRecord);
   } catch {
+    // A line that a crash has cut: the others count.
     return undefined;
   }
 }

@@ -8,6 +8,7 @@ export interface Statistics {
   readonly max: number;
 }
 
+/** Statistics of the finite values; undefined when there are none. */
 export function statistics(values: readonly number[]): Statistics | undefined {
   const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
   const count = sorted.length;

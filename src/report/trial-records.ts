@@ -79,6 +79,7 @@ function finishedAt(row: TrialRow, known: number | undefined): string | null {
   return instant === undefined ? null : iso(instant);
 }
 
+/** An instant, milliseconds since the epoch, in ISO 8601 and UTC. */
 export function iso(milliseconds: number): string {
   return new Date(milliseconds).toISOString();
 }

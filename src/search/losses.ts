@@ -45,6 +45,7 @@ export function feasibleOrAll<E extends { readonly trial: TrialRow }>(
   return feasible.length > 0 ? feasible : ended;
 }
 
+/** Trials that have not ended: their points are taken, their losses unknown. */
 export function pendingTrials(trials: readonly TrialRow[]): TrialRow[] {
   return trials.filter((trial) => !isFinal(trial.state));
 }

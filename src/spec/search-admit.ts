@@ -18,6 +18,7 @@ export const DEFAULT_SEED = 0;
 /** Keys that `sampler` has with every type; the others are options of one. */
 export const SAMPLER_KEYS = ['type', 'seed', 'initial_points'];
 
+/** The sampler and its seed; adds to `problems` what is wrong with them, the space included where the sampler cannot search it. */
 export function admitSampler(
   section: Sections['sampler'],
   space: Space | undefined,
@@ -44,6 +45,7 @@ export function admitSampler(
 /** The same for `pruner`. */
 export const PRUNER_KEYS = ['type', 'min_steps', 'max_steps', 'reduction_factor'];
 
+/** The pruner with its defaults; undefined without one or with an unknown type, of which `problems` tells. */
 export function admitPruner(section: Sections['pruner'], problems: Problem[]): PrunerConfig | undefined {
   if (section === undefined) return undefined;
   const { type, min_steps: givenSteps, max_steps: maxSteps, reduction_factor: givenFactor, ...rest } = section;
@@ -83,6 +85,7 @@ function checkGrid(space: Space, options: Readonly<Record<string, unknown>>): Pr
   );
 }
 
+/** The objectives in the file's order; adds to `problems` what is wrong with them. */
 export function admitObjectives(section: Sections['objective'], stop: Sections['stop'], problems: Problem[]): Objective[] | undefined {
   if (section === undefined) return undefined;
   const objectives: Objective[] = Array.isArray(section) ? [...section] : [section];
@@ -114,6 +117,7 @@ const OF_RULE = { window: 'windowed', plateau_trials: 'plateau' } as const;
 /** Keys of `stop` that every rule reads. */
 export const STOP_KEYS = ['patience', 'min_delta', 'target', 'failures_alike'];
 
+/** The stop rules and their options; adds to `problems` what is wrong with them. */
 export function admitStop(section: Sections['stop'], objectives: readonly Objective[] | undefined, problems: Problem[]): StopRules {
   const { patience, min_delta: minDelta, target: _, failures_alike: failuresAlike, ...rest } = section ?? {};
   const options = admitOptions(STOP_OPTIONS, rest, ['stop'], STOP_KEYS, problems);

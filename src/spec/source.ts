@@ -138,6 +138,7 @@ export function sourceFromObject(value: Readonly<Record<string, unknown>>, name 
   return { name, value, place: (problem) => placed(problem, undefined, undefined) };
 }
 
+/** Whether a value is a mapping (of YAML or JSON), neither a list nor null. */
 export function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -61,6 +61,7 @@ export interface MasterRecord {
   readonly since: string;
 }
 
+/** Where `holdfast login` notes which node a connection leads to: beside its socket. */
 export function masterRecordFile(address: MasterAddress): string {
   return `${address.socket}.json`;
 }
@@ -181,6 +182,7 @@ export function openMasterWords(address: MasterAddress, node?: string): string[]
   return ['-M', '-N', '-f', '-T', ...options.flatMap((option) => ['-o', option]), ...hostWords(address), '--', settings.host];
 }
 
+/** What `holdfast login` noted of the connection; undefined when nothing can be read. */
 export async function readRecord(address: MasterAddress): Promise<MasterRecord | undefined> {
   try {
     return JSON.parse(await readFile(masterRecordFile(address), 'utf8')) as MasterRecord;

@@ -23,6 +23,7 @@ export interface HostKeyCheck {
   readonly judge: (key: Buffer) => DriverError | undefined;
 }
 
+/** Reads the known_hosts files of a host, so that the key a server shows can be judged. */
 export function hostKeyCheck(host: ResolvedHost): HostKeyCheck {
   const known = host.knownHostsFiles.flatMap(readKnownHosts);
   const name = knownHostName(host.keyName, host.port);

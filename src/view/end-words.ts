@@ -5,6 +5,7 @@ export function endWords(state: TrialState, { class: kind, message }: Pick<Failu
   return `${isEarlyStop(state, kind) ? 'early stopping' : kind}: ${message}`;
 }
 
+/** Whether a trial was ended by early stopping. */
 export function isEarlyStop(state: TrialState, kind: Failure['class']): boolean {
   return state === 'pruned' && kind === 'cancelled';
 }

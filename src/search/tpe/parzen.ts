@@ -22,6 +22,7 @@ const LOG_SQRT_2PI = 0.5 * Math.log(2 * Math.PI);
 /** Share of a categorical component that is spread over the prior. */
 const CATEGORY_SPREAD = 0.2;
 
+/** The Parzen estimator over some dimensions of the space: one component per observed point, and one for the prior. */
 export function parzenOf(compiled: CompiledSpace, group: readonly number[], observed: readonly Codes[]): Parzen {
   const count = observed.length;
   const columns = group.map((dimension): Column => {

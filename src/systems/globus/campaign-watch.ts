@@ -42,6 +42,7 @@ export function isForgotten(sentAt: number, { lossCheck }: DriverTimes): boolean
   return performance.now() - sentAt > 2 * lossCheck * 1000;
 }
 
+/** A campaign of which nothing was seen yet. */
 export function newWatch(): CampaignWatch {
   return { sights: new Map(), health: unknownHealth(), scoutedAt: performance.now() };
 }

@@ -45,6 +45,7 @@ export const STATUS_BATCH = 128;
 /** Until a submission's answer is given up: it waits for a cold user endpoint to start. */
 export const SUBMIT_SECONDS = 180;
 
+/** The requests of the Globus Compute web service that Holdfast makes, each with its answer's schema. Throws DriverError. */
 export function createGlobusClient(options: TransportOptions): GlobusClient {
   const ask = <T>(call: Call<T>): Promise<T> => request(options, call);
   const get = <T>(path: string, answer: z.ZodType<T>, signal?: AbortSignal): Promise<T> =>

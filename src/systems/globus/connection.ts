@@ -12,6 +12,7 @@ export interface GlobusConnection {
   target(endpointId: string, method: AuthMethod, userEndpointConfig?: Readonly<Record<string, unknown>>): TaskTarget;
 }
 
+/** Makes clients and targets when they are first asked for, and keeps them. */
 export function connect(
   options: Pick<GlobusDriverOptions, 'stateDirectory' | 'processEnv' | 'authorizer' | 'budget' | 'backoffMs' | 'onRequest' | 'times'>,
 ): GlobusConnection {

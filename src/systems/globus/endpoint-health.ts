@@ -13,6 +13,7 @@ export interface EndpointHealth {
   emptyChecks: number;
 }
 
+/** An endpoint that was never asked: it counts as online. */
 export function unknownHealth(): EndpointHealth {
   return { isOnline: true, hasRestarted: false, checkedAt: Number.NEGATIVE_INFINITY, emptyChecks: 0 };
 }

@@ -38,6 +38,7 @@ export interface EndpointMachine {
   removeFolder(folder: string): Promise<void>;
 }
 
+/** This machine, where the Globus Compute SDK keeps its endpoints. */
 export function localMachine(env: Environment = process.env): EndpointMachine {
   const { endpointsDirectory: directory } = globusEnvironment(env);
   return {

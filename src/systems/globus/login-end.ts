@@ -75,6 +75,7 @@ function endOf(madeAt: number, isExact: boolean, days: number): LoginEnd {
   return { madeAt, endsAt: madeAt + days * DAY_MS, isExact };
 }
 
+/** The day of an instant, milliseconds since the epoch, in UTC: `2026-11-24`. */
 export function dayOf(milliseconds: number): string {
   return new Date(milliseconds).toISOString().slice(0, 10);
 }

@@ -158,6 +158,7 @@ function isObject(text: string): boolean {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null;
   } catch {
+    // A page of a proxy, say.
     return false;
   }
 }
@@ -176,6 +177,7 @@ function subject(idToken: string | null | undefined): string | null {
     const { sub } = JSON.parse(Buffer.from(part, 'base64url').toString()) as { sub?: unknown };
     return typeof sub === 'string' ? sub : null;
   } catch {
+    // The login stands without a name.
     return null;
   }
 }

@@ -70,6 +70,7 @@ export function packFunction(name: string, source: string): string {
   return packBuffers([serializeSource(name, source)]);
 }
 
+/** A value in the SDK's JSON form: the identifier `11`, a line break, JSON as Python writes it. */
 export function serializeJson(value: unknown): string {
   return `11\n${stringifyPythonJson(value)}`;
 }

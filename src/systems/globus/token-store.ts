@@ -122,6 +122,7 @@ const STALE_LOCK_MS = 60_000;
 /** Errors of a place where nothing can be written: a read-only mount, a full disk, somebody else's folder. */
 const UNWRITABLE = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT', 'ENOTSUP']);
 
+/** Whether an error says that the file system takes no writes here: full, read-only, no right. */
 export function isUnwritable(error: unknown): boolean {
   return UNWRITABLE.has((error as NodeJS.ErrnoException | null)?.code ?? '');
 }

@@ -31,6 +31,7 @@ export interface AttemptSight {
 /** The one pilot name of a Globus system: the endpoint is the pilot. */
 export const PILOT = 'globus';
 
+/** Name of a record's attempt: `trial-0007.1`. */
 export function nameOf(record: { readonly trial: string; readonly attempt: number }): string {
   return attemptName(Number(record.trial.replace('trial-', '')), record.attempt);
 }
@@ -113,6 +114,7 @@ function noteState(sight: AttemptSight, state: string): void {
   if (RUNNING.has(state)) sight.runningSince ??= performance.now();
 }
 
+/** What is known of an attempt from looks; a new one counts as submitted. */
 export function sight(sights: Map<string, AttemptSight>, name: string): AttemptSight {
   let found = sights.get(name);
   if (!found) {
@@ -224,6 +226,7 @@ export function localPath(localDirectory: string, record: DoneRecord, path: stri
   return relative.startsWith('..') || relative.startsWith('/') ? undefined : join(localDirectory, relative);
 }
 
+/** Writes a file whole, by rename; not durable: it can be fetched again. */
 export async function replaceFile(path: string, content: Buffer): Promise<void> {
   await makeFolder(dirname(path));
   await writeFile(`${path}.part`, content);

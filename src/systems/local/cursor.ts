@@ -18,12 +18,14 @@ export type Cursor = z.output<typeof cursorSchema>;
 /** A start is told once the trial has run this long: shorter ones are heard of by their end, which saves their workflows a message. */
 export const TOLD_AFTER_SECONDS = 1;
 
+/** The cursor that the last look gave; undefined without one, or one of another version: then everything is news. */
 export function readCursor(text: string | undefined): Cursor | undefined {
   if (text === undefined) return undefined;
   const parsed = parseRecord(cursorSchema, text);
   return 'record' in parsed ? parsed.record : undefined;
 }
 
+/** The cursor after a look; `now` in milliseconds. */
 export function cursorOf(seen: Omit<LookResult, 'cursor'>, endedIds: readonly string[], now: number): Cursor {
   const lasting = seen.running.flatMap(({ campaign, pilot, busy }) =>
     busy.filter((slot) => slot.run_seconds >= TOLD_AFTER_SECONDS).map((slot) => ({ campaign, pilot, slot })),

@@ -15,6 +15,7 @@ export function processStart(pid: number): string | undefined {
   }
 }
 
+/** Which start of this computer it is; process ids mean something within one only. Empty where that is not known. */
 export function bootId(): string {
   try {
     return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();

@@ -21,15 +21,18 @@ function file(registry: string, campaign: string): string {
   return path.join(registry, `${encodeURIComponent(campaign)}.json`);
 }
 
+/** Puts a launch on record, in place of an earlier one of the campaign. */
 export async function register(registry: string, launch: RegisteredLaunch): Promise<void> {
   await makeFolder(registry);
   await writeJsonDurably(file(registry, launch.campaign), launch);
 }
 
+/** Takes a campaign's launch off the record. */
 export async function deregister(registry: string, campaign: string): Promise<void> {
   await rm(file(registry, campaign), { force: true });
 }
 
+/** A campaign's launch; undefined when none is on record. Throws when the record cannot be read. */
 export async function registered(registry: string, campaign: string): Promise<RegisteredLaunch | undefined> {
   let text: string;
   try {
@@ -43,6 +46,7 @@ export async function registered(registry: string, campaign: string): Promise<Re
   throw new Error(`${file(registry, campaign)} cannot be read: ${parsed.problem}. Remove it and start the campaign again.`);
 }
 
+/** All launches on record, by file name. */
 export async function allRegistered(registry: string): Promise<RegisteredLaunch[]> {
   let names: string[];
   try {

@@ -1,13 +1,10 @@
-import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DoneRecord } from '../../domain/spool.ts';
-import { makeFolder } from '../../make-folder.ts';
 import type { PbsSettings } from '../../spec/pbs-settings.ts';
 import type { PbsProfile } from '../../spec/profile.ts';
-import type { SshErrorCode } from '../../ssh/errors.ts';
 import type { RemoteShell } from '../../ssh/transport.ts';
 import {
   DriverError,
@@ -25,16 +22,15 @@ import {
 } from '../driver.ts';
 import { allocationNotices } from './allocation.ts';
 import { packBundle } from './bundle.ts';
+import { COLLECT_ALONG_BYTES, collectFiles } from './collect-files.ts';
 import { type ExchangeAnswer, type ExchangeRequest, PbsExchange, type SubmitTiming } from './exchange.ts';
-import { EXIT_TABLE, judgeExit } from './exit-status.ts';
 import { GoneLaunches } from './gone-launches.ts';
-import { renderJob } from './job-script.ts';
-import { type AskedPilot, judgePilots, judgeSubmission, LOST_RULE, type LostRule, type Missing } from './judge-pilots.ts';
-import { launchRecord } from './launch-record.ts';
-import { tellHolders } from './limit-holders.ts';
+import { type AskedPilot, judgePilots, LOST_RULE, type LostRule, type Missing } from './judge-pilots.ts';
+import { launchRequest, preparedLaunch } from './launch-request.ts';
 import { fitBeforeMaintenance, maintenanceQuestion } from './maintenance-wait.ts';
 import { newsOf } from './news.ts';
-import { otherQueues, shapeOf } from './shape.ts';
+import { pilotStartOf, QSUB_EXITS } from './pilot-start.ts';
+import { nodeHoursPerPilot, shapeOf } from './shape.ts';
 
 export interface PbsDriverOptions {
   readonly name: string;
@@ -60,26 +56,8 @@ export interface PbsDriver extends SystemDriver {
   inspect(): Promise<SiteInspection>;
 }
 
-/** Exit statuses of qsub after which there is certainly no job. */
-const CERTAIN_EXITS = [...new Set(EXIT_TABLE.flatMap((row) => row.exits ?? []))].filter((exit) =>
-  ['wait', 'refuse'].includes(judgeExit('qsub', exit, '').action),
-);
-
-/** And after which a limit of jobs is reached. */
-const LIMIT_EXITS = CERTAIN_EXITS.filter((exit) => judgeExit('qsub', exit, '').code === 'HF-PBS-LIMIT');
-
-/** Seconds until a submission that the site made wait is tried again. */
-const RETRY_SECONDS: Readonly<Record<string, number>> = {
-  'HF-PBS-LIMIT': 300,
-  'HF-PBS-QUEUE-CLOSED': 600,
-  'HF-PBS-DOWN': 120,
-  'HF-PBS-HUNG': 120,
-  'HF-PBS-BUSY': 60,
-};
 /** A held pilot's notice stays this long beyond the next question. */
 const HELD_NOTICE_SECONDS = 60;
-const RETRY_SECONDS_GONE = 60;
-const COLLECT_ALONG_BYTES = 4 * 1024 * 1024;
 const MAX_FILE_BYTES = 64 * 1024 * 1024;
 const KEPT_FILES = 400;
 const ORDERS_AT_ONCE = 200;
@@ -193,7 +171,7 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
     // Admitted by src/spec, which knows the profile.
     const settings = spec.system.settings as unknown as PbsSettings;
     const shape = shapeOf(profile, { ...settings, mode: settings.mode ?? 'pilot' }, spec.training.slots);
-    const hoursPerPilot = (shape.nodes * shape.walltimeSeconds) / 3600;
+    const hoursPerPilot = nodeHoursPerPilot(shape);
     if (spec.budget.nodeHours !== undefined && spec.budget.nodeHours < hoursPerPilot) {
       throw new DriverError(
         'refused',
@@ -207,64 +185,27 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
       spec.training.bundle === undefined
         ? undefined
         : await packBundle(spec.training.bundle, options.cacheDirectory ?? join(localDirectory, '.bundle'));
-    const record = launchRecord(plan, { bundle: bundle?.sha256 ?? null, python: shape.python });
-    const request = {
-      campaign: plan.campaign,
+    const request = launchRequest(plan, {
+      profile,
+      shape,
       directory,
+      ...(bundle === undefined ? {} : { bundle }),
       ...(lost === undefined ? {} : { lost }),
-      owner: plan.owner,
-      python: shape.python,
-      ...(bundle === undefined ? {} : { bundle: bundle.sha256, packed_sha256: bundle.packedSha256 }),
-      files: {
-        ...renderJob(shape, directory),
-        'launch.json': `${JSON.stringify(record, null, 1)}\n`,
-        'campaign.json': `${JSON.stringify(spec)}\n`,
-      },
-      registration: {
-        version: 1,
-        campaign: plan.campaign,
-        launch: plan.launch,
-        directory,
-        owner: plan.owner,
-        report_steps: plan.reportSteps,
-        pilot: {
-          nodes: shape.nodes,
-          walltime_seconds: shape.walltimeSeconds,
-          slots_per_node: shape.slotsPerNode,
-          least_seconds: shape.leastSeconds,
-          across_maintenance: shape.acrossMaintenance,
-          other_queues: otherQueues(profile, shape.queue),
-          ...(shape.account === undefined ? {} : { account: shape.account }),
-        },
-      },
-    };
+    });
     // An account that is new here is asked about with the next look.
     allocations = { ...allocations, dueAt: 0 };
     progress(`launch folder ${directory}`);
     for (let tries = 0; ; tries += 1) {
       const answer = (await certain({ prepare: request })).prepare;
       if (answer?.answer === 'ready') {
-        return {
-          directory,
-          localDirectory,
-          bundleSha256: bundle?.sha256 ?? null,
-          capacity: {
-            slotsPerPilot: shape.nodes * shape.slotsPerNode,
-            maxPilots: shape.maxPilots,
-            prefetch: shape.prefetch,
-            nodesPerPilot: shape.nodes,
-            nodeHoursPerPilot: hoursPerPilot,
-          },
-          provenance: {
-            system: name,
-            queue: shape.queue,
-            slots_per_node: String(shape.slotsPerNode),
-            tools: exchange.toolsSha256,
-            ...(answer.python ? { python: answer.python } : {}),
-            python_path: shape.python,
-            ...(bundle ? { bundle: bundle.sha256 } : {}),
-          },
+        const made = preparedLaunch(shape, directory, localDirectory, bundle);
+        const provenance = {
+          ...made.provenance,
+          system: name,
+          tools: exchange.toolsSha256,
+          ...(answer.python ? { python: answer.python } : {}),
         };
+        return { ...made, provenance };
       }
       if (answer?.answer === 'foreign') {
         throw new DriverError(
@@ -277,7 +218,7 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
         throw new DriverError(
           'transport',
           'HF-PBS-STAGE',
-          `launch folder ${directory} could not be prepared (${answer?.answer}: ${answer?.message ?? ''}).`,
+          `launch folder ${directory} could not be prepared (${answer?.answer}: ${answer?.message ?? ''}). It is tried again.`,
         );
       progress(`bundle ${bundle.sha256.slice(0, 12)}: ${bundle.files} files, ${bundle.sizeBytes} bytes`);
       signal?.throwIfAborted();
@@ -308,41 +249,18 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
           ...(request.nodes === undefined ? {} : { nodes: request.nodes }),
           ...(walltimeSeconds === undefined ? {} : { walltime_seconds: walltimeSeconds }),
           ...(fit.note === undefined ? {} : { note: fit.note }),
-          certain_exits: CERTAIN_EXITS,
-          limit_exits: LIMIT_EXITS,
+          ...QSUB_EXITS,
         },
       ],
     });
     if (result.kind === 'unknown')
       return { kind: 'unknown', message: `The answer was lost (${result.why}); the job is looked up by its name.` };
-    const found = result.answer.submit[0];
-    if (found?.id !== undefined) return { kind: 'started', nativeId: found.id };
-    if (found?.answer === 'no-launch' && gone.get(request.campaign) !== undefined)
-      return { kind: 'wait', message: gone.notices().join('. '), retrySeconds: RETRY_SECONDS_GONE };
-    if (found?.answer === 'no-launch')
-      throw new DriverError(
-        'refused',
-        'HF-PBS-LAUNCH',
-        `campaign ${request.campaign} has no launch folder on ${name}. Start the campaign again.`,
-      );
-    const verdict = found && judgeSubmission(found);
-    if (found?.given_up && verdict?.action === 'refuse') {
-      return {
-        kind: 'refused',
-        failure: {
-          class: 'configuration_error',
-          message: `${verdict.message}. ${verdict.advice}`.slice(0, 500),
-          evidence: verdict.message,
-        },
-      };
-    }
-    if (found?.given_up)
-      return {
-        kind: 'wait',
-        message: [verdict?.message ?? 'the site is busy', ...tellHolders(found.holders ?? null), verdict?.advice ?? ''].join('. '),
-        retrySeconds: RETRY_SECONDS[verdict?.code ?? ''] ?? 120,
-      };
-    return { kind: 'unknown', message: verdict?.message ?? 'The submission is still being looked up.' };
+    return pilotStartOf(
+      result.answer.submit[0],
+      request.campaign,
+      name,
+      gone.get(request.campaign) === undefined ? undefined : gone.notices().join('. '),
+    );
   }
 
   async function send(orders: readonly SystemOrder[]): Promise<SentOrders> {
@@ -356,40 +274,16 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
   }
 
   async function collect(campaign: string, record: DoneRecord, localLaunchDirectory: string): Promise<void> {
-    const place = (path: string) => join(localLaunchDirectory, record.directory, path);
-    const wanted = record.files.filter(
-      (file) =>
-        file.size <= (options.maxFileBytes ?? MAX_FILE_BYTES) &&
-        !file.path.startsWith('checkpoint/') &&
-        !leadsOut(`${record.directory}/${file.path}`),
-    );
     const key = `${campaign}/${record.trial}.${record.attempt}`;
-    const lacking: typeof wanted = [];
-    for (const file of wanted) if (!(await hasContent(place(file.path), file.sha256))) lacking.push(file);
-    let small = cameAlong.get(key) ?? [];
-    if (small.length === 0 && lacking.some((file) => file.size < COLLECT_ALONG_BYTES)) {
-      const answer = await certain({
-        fetch: { campaign, directory: record.directory, names: lacking.map((file) => file.path), max_bytes: COLLECT_ALONG_BYTES },
-      });
-      small = answer.fetch ?? [];
-    }
-    for (const file of lacking) {
-      const bytes = small.find((each) => each.path === file.path);
-      if (bytes && (await writeChecked(place(file.path), Buffer.from(bytes.base64, 'base64'), file.sha256))) continue;
-      const remote = await launchOf(campaign);
-      await makeFolder(dirname(place(file.path)));
-      try {
-        await shell.download(`${remote}/${record.directory}/${file.path}`, place(file.path), {
-          ...(file.sha256 === '' ? {} : { sha256: file.sha256 }),
-          maxBytes: options.maxFileBytes ?? MAX_FILE_BYTES,
-        });
-      } catch (error) {
-        // A file that vanished or changed since its record is left out: the result, and everything else on the system, must not wait for it.
-        if (!(error instanceof DriverError) || !IS_NO_LONGER_THERE.has(error.code)) throw error;
-      }
-    }
+    await collectFiles(record, localLaunchDirectory, options.maxFileBytes ?? MAX_FILE_BYTES, {
+      cameAlong: cameAlong.get(key) ?? [],
+      async fetchSmall(names) {
+        const request = { campaign, directory: record.directory, names, max_bytes: COLLECT_ALONG_BYTES };
+        return (await certain({ fetch: request })).fetch ?? [];
+      },
+      download: async (path, target, check) => shell.download(`${await launchOf(campaign)}/${path}`, target, check),
+    });
     cameAlong.delete(key);
-    if (!leadsOut(record.directory)) await writeChecked(place('done.json'), Buffer.from(`${JSON.stringify(record, null, 1)}\n`), '');
   }
 
   async function launchOf(campaign: string): Promise<string> {
@@ -490,34 +384,4 @@ function describeProfile(profile: PbsProfile, silentLooks: number): SystemDescri
     nodesPerPilot: shape.nodes,
     walltimeSeconds: shape.walltimeSeconds,
   };
-}
-
-/** What a copy says of a file that is not what its record says. */
-const IS_NO_LONGER_THERE: ReadonlySet<string> = new Set<SshErrorCode>(['HF-SSH-REMOTE-FILE', 'HF-SSH-TOO-LARGE', 'HF-SSH-CORRUPT']);
-
-/** Whether a path leads out of its launch folder: done records come from a file system that others can write to. */
-function leadsOut(path: string): boolean {
-  return isAbsolute(path) || path.includes('\0') || path.split('/').includes('..');
-}
-
-async function hasContent(file: string, sha256: string): Promise<boolean> {
-  if (sha256 === '') return false;
-  try {
-    return (
-      createHash('sha256')
-        .update(await readFile(file))
-        .digest('hex') === sha256
-    );
-  } catch {
-    return false;
-  }
-}
-
-async function writeChecked(file: string, bytes: Buffer, sha256: string): Promise<boolean> {
-  if (sha256 !== '' && createHash('sha256').update(bytes).digest('hex') !== sha256) return false;
-  await makeFolder(dirname(file));
-  const temporary = `${file}.${process.pid}.tmp`;
-  await writeFile(temporary, bytes);
-  await rename(temporary, file);
-  return true;
 }

@@ -98,3 +98,8 @@ export function cpuNumbers(text: string): number[] {
     return Array.from({ length: last - first + 1 }, (_, index) => first + index);
   });
 }
+
+/** Node-hours that one pilot takes when it runs for its whole walltime. */
+export function nodeHoursPerPilot({ nodes, walltimeSeconds }: PilotShapeOfCampaign): number {
+  return (nodes * walltimeSeconds) / 3600;
+}

@@ -16,6 +16,7 @@ const FILES = {
   'holdfast.py': 'holdfast.py',
 } as const;
 
+/** The files that travel to a login node, and a digest over them that names their folder there. */
 export function readTools(): RemoteTools {
   const folder = join(packageRoot(), 'remote');
   const files = Object.fromEntries(Object.entries(FILES).map(([name, path]) => [name, readFileSync(join(folder, path), 'utf8')]));

@@ -13,6 +13,7 @@ export interface AgentSource {
   readonly files: readonly { readonly name: string; readonly text: string }[];
 }
 
+/** The agent's files as this version ships them, and the digest that names their folder. */
 export async function readAgentSource(): Promise<AgentSource> {
   const files = await Promise.all(
     AGENT_FILES.map(async (name) => ({ name, text: await readFile(path.join(packageRoot(), 'remote', name), 'utf8') })),

@@ -21,6 +21,7 @@ export async function writeDurably(file: string, text: string): Promise<void> {
   await syncFolder(path.dirname(file));
 }
 
+/** As writeDurably, one line of JSON. */
 export async function writeJsonDurably(file: string, record: unknown): Promise<void> {
   await writeDurably(file, `${JSON.stringify(record)}\n`);
 }
@@ -65,6 +66,7 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
+/** Whether there is a file or folder of this name. Throws when that cannot be known. */
 export async function isThere(file: string): Promise<boolean> {
   try {
     await access(file);
@@ -75,10 +77,12 @@ export async function isThere(file: string): Promise<boolean> {
   }
 }
 
+/** The code of a system call's error, `ENOENT` say. */
 export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
+/** Whether an error says that a file, or a folder above it, is not there. */
 export function isMissing(error: unknown): boolean {
   return errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR';
 }

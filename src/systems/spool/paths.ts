@@ -5,6 +5,7 @@ import { attemptDirectory } from '../../domain/ids.ts';
 export const QUEUES = ['ready', 'claimed', 'done', 'collected', 'stop', 'withdrawn', 'broken'] as const;
 export type Queue = (typeof QUEUES)[number];
 
+/** `<launch>/spool/<queue>`. */
 export function queueFolder(launchDirectory: string, queue: Queue): string {
   return path.join(launchDirectory, 'spool', queue);
 }
@@ -19,6 +20,7 @@ export function pilotFolderName(pilot: string): string {
   return encodeURIComponent(pilot);
 }
 
+/** `<launch>/pilots/<pilot>`. */
 export function pilotFolder(launchDirectory: string, pilot: string): string {
   return path.join(launchDirectory, 'pilots', pilotFolderName(pilot));
 }
