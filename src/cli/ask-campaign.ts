@@ -71,8 +71,17 @@ function isNobody(error: unknown): boolean {
   if (!(error instanceof ServiceError)) return false;
   const cause = error.cause as { code?: unknown; details?: unknown } | undefined;
   const text = String(cause?.details ?? '');
-  if (/failed state/i.test(text)) return false;
+  if (hasFailedTask(error)) return false;
   return cause?.code === NOT_READY || /no poller|no worker|deadline/i.test(text);
+}
+
+/**
+ * Whether the server refuses a question because the worker has failed at the workflow's last task. It is tried again: on a machine that is too busy the next try may
+ * do, with a worker of another version it never does.
+ */
+export function hasFailedTask(error: unknown): boolean {
+  const cause = error instanceof ServiceError ? (error.cause as { details?: unknown } | undefined) : undefined;
+  return /failed state/i.test(String(cause?.details ?? ''));
 }
 
 function firstLine(error: Error): string {

@@ -5,7 +5,7 @@ import { isFinal, type TrialRow } from '../domain/trial.ts';
 import { clip, duration, measured, plural, short } from '../view/format.ts';
 import { valueMarks } from '../view/synthetic.ts';
 import { withAbsence } from './absent-worker.ts';
-import { askEnd, askLive, askStatus, askSystem, askTrials, type CampaignEnd } from './ask-campaign.ts';
+import { askEnd, askLive, askStatus, askSystem, askTrials, type CampaignEnd, hasFailedTask } from './ask-campaign.ts';
 import { findCampaign } from './campaigns.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, painter, type QuietOptions, withClient } from './io.ts';
@@ -48,8 +48,9 @@ export async function watchCampaign(client: Client, campaign: string, io: CliIo,
         view.show({ status, rows, live, ...(system === undefined ? {} : { system }) }, news.rows);
       } catch (error) {
         // A worker that restarts, a server that comes back: the view waits like the campaign does.
-        if (!(error instanceof CliError && error.code === 'HF-NO-WORKER') && !isStarting(error)) throw error;
-        if (error instanceof CliError && options.isWorkerHere !== true)
+        if (!(error instanceof CliError && error.code === 'HF-NO-WORKER') && !isStarting(error) && !hasFailedTask(error)) throw error;
+        if (hasFailedTask(error)) view.say('The worker has failed at a step of the campaign and tries it again; its log says why.', true);
+        else if (error instanceof CliError && options.isWorkerHere !== true)
           view.say('No worker answers; the campaign is safe and waits. Start one with `holdfast worker`.', true);
         else view.say(status === undefined ? 'The campaign is starting.' : 'The worker is busy.', false);
       }
