@@ -6,7 +6,7 @@ import { type Codes, type CompiledSpace, codesOf } from './space.ts';
 
 /** Results at every step that trainings have reported, for a model over configuration and step. */
 export interface PartialResults {
-  /** Codes of the space with one entry more: log(step + 1) over that of the longest training. */
+  /** Codes of the space with two entries more: log(step + 1) over that of the longest training, and the share of the median gains that is ahead from there. */
   readonly codes: readonly Codes[];
   /** Less what trials gain from that step on in the median, so that early and late reports can be compared; ends are as they are. */
   readonly losses: readonly number[];
@@ -43,6 +43,7 @@ export function partialResults(
     .map((trial) => ({ trial, points: curveOf(objective, trial).filter((p) => Number.isFinite(p.loss)) }));
   const longest = maxSteps ?? Math.max(...curves.flatMap(({ points }) => points.map((p) => p.step)));
   const ahead = gainsAhead(curves.map(({ points }) => points));
+  const most = Math.max(...ahead.values()) || 1;
   const kept = reportsKept(curves.map(({ points }) => points.length));
   const codes: Codes[] = [];
   const losses: number[] = [];
@@ -54,10 +55,11 @@ export function partialResults(
       losses.push(end);
     }
     for (const { step, loss } of points.slice(-kept)) {
-      const row = new Float64Array(point.length + 1);
+      const row = new Float64Array(point.length + 2);
       row.set(point);
       row[point.length] = depthOf(step) / depthOf(Math.max(longest, 1));
       codes.push(row);
+      row[point.length + 1] = (ahead.get(step) ?? 0) / most;
       losses.push(loss - (ahead.get(step) ?? 0));
     }
   }

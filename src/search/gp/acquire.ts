@@ -138,9 +138,9 @@ function deviationsOf({ compiled, posterior }: Hunt, scale: number): Float64Arra
 }
 
 export function featuresFor({ map }: Posterior, candidates: readonly Codes[]): Float64Array {
-  const features = new Float64Array(candidates.length * map.size);
+  const features = new Float64Array(candidates.length * map.stride);
   candidates.forEach((codes, i) => {
-    writeFeatures(map, codes, features, i * map.size);
+    writeFeatures(map, codes, features, i * map.stride);
   });
   return features;
 }

@@ -1,7 +1,7 @@
 import type { PartialResults } from '../partial.ts';
 import type { Codes } from '../space.ts';
 import { type FeatureMap, featuresOf } from './features.ts';
-import { defaultPriors, fitHyperparameters, priorMean } from './fit.ts';
+import { curvePriors, fitHyperparameters, priorMean } from './fit.ts';
 import type { Hyperparameters } from './model.ts';
 
 /** Rows of one fit at most. With 60 the regret was higher (bench/search fidelity, 11 runs). */
@@ -27,7 +27,7 @@ export function fitToCurves(
   losses: Float64Array,
   { hyper: old, fittedAt = 0 }: CurveFit,
 ): Required<CurveFit> {
-  const isUsable = old !== undefined && old.logLengths.length === map.size;
+  const isUsable = old !== undefined && old.logLengths.length === map.size && old.logGain !== undefined;
   if (isUsable && losses.length < fittedAt * REFIT_GROWTH) return { hyper: old, fittedAt };
   const stride = Math.ceil(losses.length / FIT_ROWS);
   const rows = codes.map((_, i) => i).filter((i) => i % stride === losses.length % stride);
@@ -35,7 +35,7 @@ export function fitToCurves(
     map,
     rows.map((i) => codes[i] as Codes),
   );
-  const priors = defaultPriors(map.size);
+  const priors = curvePriors(map.size);
   const values = Float64Array.from(rows, (i) => losses[i] as number);
   const start = isUsable ? old : priorMean(map, priors);
   const { hyper } = fitHyperparameters(map, features, values, priors, [start], isUsable ? WARM_STEPS : COLD_STEPS);

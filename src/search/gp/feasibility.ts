@@ -73,9 +73,9 @@ function fittedTo(map: FeatureMap, features: Float64Array, distances: Float64Arr
     (a, b) => Math.abs(distances[a] as number) - Math.abs(distances[b] as number) || a - b,
   );
   const rows = order.slice(0, MOST_FITTED).sort((a, b) => a - b);
-  const chosen = new Float64Array(rows.length * map.size);
+  const chosen = new Float64Array(rows.length * map.stride);
   rows.forEach((row, i) => {
-    chosen.set(features.subarray(row * map.size, (row + 1) * map.size), i * map.size);
+    chosen.set(features.subarray(row * map.stride, (row + 1) * map.stride), i * map.stride);
   });
   const priors = defaultPriors(map.size);
   const losses = Float64Array.from(rows, (row) => distances[row] as number);

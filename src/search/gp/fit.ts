@@ -1,5 +1,5 @@
 import { cholesky, inverseFromLower, invertLower, multiplyLower, multiplyLowerTransposed } from './cholesky.ts';
-import type { FeatureMap } from './features.ts';
+import { depthOf, type FeatureMap, hasReports } from './features.ts';
 import { ADDITIVE_SHARPNESS, type Hyperparameters, JITTER } from './model.ts';
 
 const SQRT5 = Math.sqrt(5);
@@ -10,11 +10,18 @@ export interface Priors {
   readonly amplitude: readonly [mean: number, deviation: number];
   readonly noise: readonly [mean: number, deviation: number];
   readonly additive: readonly [mean: number, deviation: number];
+  /** Absent where all rows are ends. */
+  readonly gain?: readonly [mean: number, deviation: number];
 }
 
 /** Length scales grow with the square root of the dimension (Hvarfner, Hellsten and Nardi 2024), so that a point in many dimensions still has neighbours. */
 export function defaultPriors(dimensions: number): Priors {
   return { length: [Math.SQRT2 + Math.log(dimensions) / 2 - 1.7, Math.sqrt(3)], amplitude: [0, 1], noise: [-6, 2], additive: [0, 1] };
+}
+
+/** For reports of unfinished trainings: more noise, and gains of each training's own (bench/results/search-early-stopping.md). */
+export function curvePriors(dimensions: number): Priors {
+  return { ...defaultPriors(dimensions), noise: [-4, 1], gain: [-2, 1] };
 }
 
 export function priorMean(map: FeatureMap, priors: Priors): Hyperparameters {
@@ -23,28 +30,39 @@ export function priorMean(map: FeatureMap, priors: Priors): Hyperparameters {
     logAmplitude: priors.amplitude[0],
     logNoise: priors.noise[0],
     logAdditive: priors.additive[0],
+    ...(priors.gain ? { logGain: priors.gain[0] } : {}),
   };
 }
 
-/** The hyperparameters as the vector that is optimised: lengths, amplitude, noise, additive part. */
-export function thetaOf({ logLengths, logAmplitude, logNoise, logAdditive }: Hyperparameters): Float64Array {
-  return Float64Array.from([...logLengths, logAmplitude, logNoise, logAdditive]);
+/** The hyperparameters as the vector that is optimised: lengths, amplitude, noise, additive part and, where there is one, the gains' part. */
+export function thetaOf({ logLengths, logAmplitude, logNoise, logAdditive, logGain }: Hyperparameters): Float64Array {
+  return Float64Array.from([...logLengths, logAmplitude, logNoise, logAdditive, ...(logGain === undefined ? [] : [logGain])]);
 }
 
-function hyperOf(theta: Float64Array): Hyperparameters {
-  const size = theta.length - 3;
+function hyperOf(theta: Float64Array, size: number): Hyperparameters {
   return {
     logLengths: [...theta.subarray(0, size)],
     logAmplitude: theta[size] as number,
     logNoise: theta[size + 1] as number,
     logAdditive: theta[size + 2] as number,
+    ...(theta.length > size + 3 ? { logGain: theta[size + 3] as number } : {}),
   };
+}
+
+/** Two reports of one training, j < i, and the product of the shares of the gains that are ahead of each. */
+interface Siblings {
+  readonly i: number;
+  readonly j: number;
+  readonly ahead: number;
 }
 
 interface Workspace {
   readonly n: number;
   /** Squared differences (1 for unequal categories), one block of n(n-1)/2 pairs per feature. */
   readonly differences: readonly Float64Array[];
+  /** Squares of the shares of the gains that are ahead of each row. */
+  readonly ahead: Float64Array;
+  readonly siblings: readonly Siblings[];
   readonly matrix: Float64Array;
   readonly derivative: Float64Array;
   readonly additive: Float64Array;
@@ -58,14 +76,39 @@ function workspaceOf(map: FeatureMap, features: Float64Array, n: number): Worksp
     let p = 0;
     for (let i = 1; i < n; i++)
       for (let j = 0; j < i; j++) {
-        const d = (features[i * map.size + k] as number) - (features[j * map.size + k] as number);
+        const d = (features[i * map.stride + k] as number) - (features[j * map.stride + k] as number);
         block[p++] = k < map.numeric ? d * d : d === 0 ? 0 : 1;
       }
     return block;
   });
   const pairs = () => new Float64Array((n * (n - 1)) / 2);
   const square = () => new Float64Array(n * n);
-  return { n, differences, matrix: square(), derivative: pairs(), additive: pairs(), factorInverse: square(), inverse: square() };
+  return {
+    n,
+    differences,
+    ...gainsOf(map, features, n, differences),
+    matrix: square(),
+    derivative: pairs(),
+    additive: pairs(),
+    factorInverse: square(),
+    inverse: square(),
+  };
+}
+
+function gainsOf(
+  map: FeatureMap,
+  features: Float64Array,
+  n: number,
+  differences: readonly Float64Array[],
+): Pick<Workspace, 'ahead' | 'siblings'> {
+  const siblings: Siblings[] = [];
+  if (!hasReports(map)) return { ahead: new Float64Array(n), siblings };
+  const share = (i: number) => features[i * map.stride + map.size] as number;
+  const others = differences.filter((_, k) => k !== depthOf(map));
+  let p = 0;
+  for (let i = 1; i < n; i++)
+    for (let j = 0; j < i; j++, p++) if (others.every((block) => block[p] === 0)) siblings.push({ i, j, ahead: share(i) * share(j) });
+  return { ahead: Float64Array.from({ length: n }, (_, i) => share(i) ** 2), siblings };
 }
 
 /**
@@ -79,8 +122,9 @@ export function negativeLogPosterior(
   theta: Float64Array,
   gradient: Float64Array,
 ): number {
-  const { n, differences, matrix, derivative, additive, factorInverse, inverse } = workspace;
+  const { n, differences, ahead, siblings, matrix, derivative, additive, factorInverse, inverse } = workspace;
   const size = differences.length;
+  const gain = theta.length > size + 3 ? Math.exp(theta[size + 3] as number) : 0;
   const amplitude = Math.exp(theta[size] as number);
   const noise = Math.exp(theta[size + 1] as number);
   const share = Math.exp(theta[size + 2] as number) / size;
@@ -106,9 +150,10 @@ export function negativeLogPosterior(
       matrix[i * n + j] = decay * (1 + s + (5 / 3) * r2) + share * (additive[p] as number);
       derivative[p] = decay * (5 / 3) * (1 + s);
     }
-    matrix[i * n + i] = amplitude + share * size + noise + JITTER;
+    matrix[i * n + i] = amplitude + share * size + gain * (ahead[i] as number) + noise + JITTER;
   }
   const kernel = matrix.slice();
+  for (const { i, j, ahead } of siblings) matrix[i * n + j] = (matrix[i * n + j] as number) + gain * ahead;
   if (!cholesky(matrix, n, n)) return Number.POSITIVE_INFINITY;
   invertLower(matrix, n, n, factorInverse);
   inverseFromLower(factorInverse, n, n, inverse);
@@ -123,6 +168,7 @@ export function negativeLogPosterior(
   let trace = 0;
   let amplitudeSum = 0;
   let additiveSum = 0;
+  let gainSum = 0;
   p = 0;
   for (let i = 0; i < n; i++) {
     const a = alpha[i] as number;
@@ -134,8 +180,11 @@ export function negativeLogPosterior(
       derivative[p] = w * (derivative[p] as number);
       additive[p] = w;
     }
-    trace += (inverse[i * n + i] as number) - a * a;
+    const w = (inverse[i * n + i] as number) - a * a;
+    trace += w;
+    gainSum += 0.5 * w * (ahead[i] as number);
   }
+  for (const { i, j, ahead } of siblings) gainSum += ((inverse[i * n + j] as number) - (alpha[i] as number) * (alpha[j] as number)) * ahead;
   for (let k = 0; k < size; k++) {
     const block = differences[k] as Float64Array;
     const weight = weights[k] as number;
@@ -153,8 +202,9 @@ export function negativeLogPosterior(
   gradient[size] = amplitudeSum + 0.5 * trace * amplitude;
   gradient[size + 1] = 0.5 * trace * noise;
   gradient[size + 2] = additiveSum + 0.5 * trace * share * size;
-  const others = [priors.amplitude, priors.noise, priors.additive];
-  for (let k = 0; k < size + 3; k++) {
+  if (theta.length > size + 3) gradient[size + 3] = gainSum * gain;
+  const others = [priors.amplitude, priors.noise, priors.additive, priors.gain];
+  for (let k = 0; k < theta.length; k++) {
     const [mean, deviation] = others[k - size] ?? priors.length;
     const z = ((theta[k] as number) - mean) / deviation;
     value += 0.5 * z * z;
@@ -186,7 +236,7 @@ export function fitHyperparameters(
       (theta, gradient) => negativeLogPosterior(workspace, losses, priors, theta, gradient),
       iterations,
     );
-    if (!best || value < best.value) best = { hyper: hyperOf(x), value };
+    if (!best || value < best.value) best = { hyper: hyperOf(x, map.size), value };
   }
   return best as Fit;
 }

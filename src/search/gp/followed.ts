@@ -18,9 +18,9 @@ export interface Followed {
 /** Begins to follow one row of features: mean and variance as `predict` has them. */
 export function follow(posterior: Posterior, features: Float64Array): Followed {
   const { map, hyper, n, capacity, alpha } = posterior;
-  const scaled = new Float64Array(map.size);
+  const scaled = new Float64Array(map.stride);
   scaleInto(map, hyper, features, 0, scaled, 0);
-  const followed = { scaled, covariances: new Float64Array(capacity), mean: 0, variance: signalOf(hyper), rows: 0 };
+  const followed = { scaled, covariances: new Float64Array(capacity), mean: 0, variance: signalOf(map, hyper, scaled, 0), rows: 0 };
   catchUp(posterior, followed);
   return { ...followed, mean: dot(alpha, 0, followed.covariances, 0, n) };
 }
@@ -29,7 +29,7 @@ export function follow(posterior: Posterior, features: Float64Array): Followed {
 export function catchUp({ map, hyper, rows, capacity, scaled, inverse }: Posterior, followed: Followed): void {
   const { covariances } = followed;
   if (followed.rows === rows) return;
-  const known = scaled.subarray(followed.rows * map.size);
+  const known = scaled.subarray(followed.rows * map.stride);
   kernelRow(map, categoryWeights(map, hyper), known, rows - followed.rows, followed.scaled, 0, covariances, followed.rows, hyper);
   let { variance } = followed;
   for (let row = followed.rows; row < rows; row++) variance -= dot(inverse, row * capacity, covariances, 0, row + 1) ** 2;

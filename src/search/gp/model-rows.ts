@@ -33,7 +33,7 @@ export function nearest(map: FeatureMap, hyper: Hyperparameters, codes: readonly
   const distances = order.map((i) => {
     let sum = 0;
     for (let k = 0; k < map.size; k++) {
-      const d = (features[i * map.size + k] as number) - (features[best * map.size + k] as number);
+      const d = (features[i * map.stride + k] as number) - (features[best * map.stride + k] as number);
       sum += (weights[k] as number) * (k < map.numeric ? d * d : d === 0 ? 0 : 1);
     }
     return sum;

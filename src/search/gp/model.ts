@@ -1,5 +1,5 @@
 import { cholesky, dot, invertLower, multiplyLower, multiplyLowerTransposed } from './cholesky.ts';
-import type { FeatureMap } from './features.ts';
+import { depthOf, type FeatureMap, hasReports } from './features.ts';
 
 /**
  * Hyperparameters as logarithms: one length scale per feature, variances of the part in which all features act together, of the noise, and of the part that
@@ -10,6 +10,11 @@ export interface Hyperparameters {
   readonly logAmplitude: number;
   readonly logNoise: number;
   readonly logAdditive: number;
+  /**
+   * With reports of unfinished trainings: variance of what a configuration gains, from the earliest report to its end, more or less than the others do, as far as
+   * nothing but its own further reports tells. Without it a model that has seen many first reports believes to know where each training ends.
+   */
+  readonly logGain?: number;
 }
 
 /**
@@ -23,11 +28,20 @@ export const JITTER = 1e-6;
 
 const SQRT5 = Math.sqrt(5);
 
-/** Variance of the noise-free value before anything is known. */
-export const signalOf = (hyper: Hyperparameters): number => Math.exp(hyper.logAmplitude) + Math.exp(hyper.logAdditive);
+/** Variance of a training's noise-free end before anything is known. */
+export const signalOfEnd = (hyper: Hyperparameters): number => Math.exp(hyper.logAmplitude) + Math.exp(hyper.logAdditive);
+
+/** The same of the row at `at`, which may be a report. */
+export const signalOf = (map: FeatureMap, hyper: Hyperparameters, rows: Float64Array, at: number): number =>
+  signalOfEnd(hyper) + gainOf(map, hyper) * aheadOf(map, rows, at) ** 2;
+
+const gainOf = (map: FeatureMap, { logGain }: Hyperparameters): number =>
+  hasReports(map) && logGain !== undefined ? Math.exp(logGain) : 0;
+
+const aheadOf = (map: FeatureMap, rows: Float64Array, at: number): number => (hasReports(map) ? (rows[at + map.size] as number) : 0);
 
 /** Below it a variance is rounding only. */
-export const leastVariance = (hyper: Hyperparameters): number => 1e-12 * signalOf(hyper);
+export const leastVariance = (hyper: Hyperparameters): number => 1e-12 * signalOfEnd(hyper);
 
 /** A posterior: training rows (then pending ones, as fantasies), the factor's inverse, and weights of the mean. */
 export interface Posterior {
@@ -45,7 +59,7 @@ export interface Posterior {
   readonly scratch: Float64Array;
 }
 
-/** Writes a row of features, numeric ones divided by their length scale. */
+/** Writes a row of features, those that are compared as numbers divided by their length scale. */
 export function scaleInto(
   map: FeatureMap,
   hyper: Hyperparameters,
@@ -58,10 +72,11 @@ export function scaleInto(
     const x = features[from + k] as number;
     out[to + k] = k < map.numeric ? x * Math.exp(-(hyper.logLengths[k] as number)) : x;
   }
+  if (hasReports(map)) out[to + map.size] = features[from + map.size] as number;
 }
 
 /**
- * Conditions on `features` (n rows of map.size) and standardised losses, with room for `extra` fantasies. When the matrix is not positive definite, jitter
+ * Conditions on `features` (n rows of map.stride) and standardised losses, with room for `extra` fantasies. When the matrix is not positive definite, jitter
  * is raised tenfold until it is.
  */
 export function posteriorOf(
@@ -73,8 +88,8 @@ export function posteriorOf(
 ): Posterior {
   const n = losses.length;
   const capacity = n + extra;
-  const scaled = new Float64Array(capacity * map.size);
-  for (let i = 0; i < n; i++) scaleInto(map, hyper, features, i * map.size, scaled, i * map.size);
+  const scaled = new Float64Array(capacity * map.stride);
+  for (let i = 0; i < n; i++) scaleInto(map, hyper, features, i * map.stride, scaled, i * map.stride);
   const inverse = new Float64Array(capacity * capacity);
   const posterior: Posterior = {
     map,
@@ -91,8 +106,8 @@ export function posteriorOf(
   const weights = categoryWeights(map, hyper);
   for (let jitter = JITTER; ; jitter *= 10) {
     for (let i = 0; i < n; i++) {
-      kernelRow(map, weights, scaled, i, scaled, i * map.size, factor, i * n, hyper);
-      factor[i * n + i] = signalOf(hyper) + Math.exp(hyper.logNoise) + jitter;
+      kernelRow(map, weights, scaled, i, scaled, i * map.stride, factor, i * n, hyper);
+      factor[i * n + i] = signalOf(map, hyper, scaled, i * map.stride) + Math.exp(hyper.logNoise) + jitter;
     }
     if (cholesky(factor, n, n)) break;
     if (!(jitter < 1e3)) throw new Error('The covariance of the trials is not a number. A parameter or a loss is not finite.');
@@ -123,10 +138,12 @@ export function kernelRow(
   to: number,
   hyper: Hyperparameters,
 ): void {
-  const { size, numeric } = map;
+  const { size, stride, numeric } = map;
+  const depth = depthOf(map);
+  const gain = gainOf(map, hyper) * aheadOf(map, point, at);
   const amplitude = Math.exp(hyper.logAmplitude);
   const share = Math.exp(hyper.logAdditive) / size;
-  for (let i = 0, row = 0; i < count; i++, row += size) {
+  for (let i = 0, row = 0; i < count; i++, row += stride) {
     let r2 = 0;
     let sum = 0;
     for (let k = 0; k < numeric; k++) {
@@ -142,6 +159,11 @@ export function kernelRow(
     }
     const s = SQRT5 * Math.sqrt(r2);
     out[to + i] = amplitude * (1 + s + (5 / 3) * r2) * Math.exp(-s) + share * sum;
+    if (gain > 0) {
+      const d = (rows[row + depth] as number) - (point[at + depth] as number);
+      // All that is between the two is how far they had come: two reports of one training.
+      if (r2 === d * d) out[to + i] = (out[to + i] as number) + gain * aheadOf(map, rows, row);
+    }
   }
 }
 
@@ -161,7 +183,6 @@ export function predict(
   isHopeless?: (mean: number, variance: number) => boolean,
 ): void {
   const { map, hyper, n, rows, capacity, scaled, inverse, alpha } = posterior;
-  const signal = signalOf(hyper);
   const weights = categoryWeights(map, hyper);
   const scales = Float64Array.from({ length: map.numeric }, (_, k) => Math.exp(-(hyper.logLengths[k] as number)));
   // Four candidates at a time: each row of the inverse is read once for all four.
@@ -170,13 +191,15 @@ export function predict(
   const k2 = new Float64Array(rows);
   const k3 = new Float64Array(rows);
   const buffers = [k0, k1, k2, k3];
-  const point = new Float64Array(map.size);
+  const signals = [0, 0, 0, 0];
+  const point = new Float64Array(map.stride);
   for (let c = 0; c < count; c += 4) {
     const width = Math.min(4, count - c);
     for (let w = 0; w < width; w++) {
-      const from = (c + w) * map.size;
-      for (let k = 0; k < map.size; k++) point[k] = (features[from + k] as number) * (k < map.numeric ? (scales[k] as number) : 1);
+      const from = (c + w) * map.stride;
+      for (let k = 0; k < map.stride; k++) point[k] = (features[from + k] as number) * (k < map.numeric ? (scales[k] as number) : 1);
       const buffer = buffers[w] as Float64Array;
+      signals[w] = signalOf(map, hyper, point, 0);
       kernelRow(map, weights, scaled, rows, point, 0, buffer, 0, hyper);
       means[c + w] = dot(alpha, 0, buffer, 0, n);
     }
@@ -188,7 +211,7 @@ export function predict(
     let checkedRow = check < CHECKED_AT.length ? Math.floor(rows * (CHECKED_AT[check] as number)) : rows;
     for (let i = 0; i < rows; i++) {
       if (i === checkedRow) {
-        const left = [signal - v0, signal - v1, signal - v2, signal - v3];
+        const left = [v0, v1, v2, v3].map((v, w) => (signals[w] as number) - v);
         let hopeless = true;
         for (let w = 0; w < width; w++) hopeless &&= isHopeless?.(means[c + w] as number, left[w] as number) === true;
         if (hopeless) break;
@@ -213,12 +236,12 @@ export function predict(
       v3 += s3 * s3;
     }
     const explained = [v0, v1, v2, v3];
-    for (let w = 0; w < width; w++) variances[c + w] = Math.max(leastVariance(hyper), signal - (explained[w] as number));
+    for (let w = 0; w < width; w++) variances[c + w] = Math.max(leastVariance(hyper), (signals[w] as number) - (explained[w] as number));
   }
 }
 
 /**
- * Posterior means, and upper bounds of the variances: what the one row that tells most about a point leaves of it (more rows only take more away). Costs n per
+ * Posterior means of ends, and upper bounds of their variances: what the one row that tells most about a point leaves of it (more rows only take more away). Costs n per
  * row of features where the variance itself costs n².
  */
 export function predictBounds(
@@ -229,13 +252,14 @@ export function predictBounds(
   bounds: Float64Array,
 ): void {
   const { map, hyper, n, rows, scaled, alpha } = posterior;
-  const signal = signalOf(hyper);
+  const signal = signalOfEnd(hyper);
   const weights = categoryWeights(map, hyper);
-  const observed = signal + Math.exp(hyper.logNoise) + JITTER;
-  const point = new Float64Array(map.size);
+  // No row has a greater variance.
+  const observed = signal + gainOf(map, hyper) + Math.exp(hyper.logNoise) + JITTER;
+  const point = new Float64Array(map.stride);
   const covariance = new Float64Array(rows);
   for (let c = 0; c < count; c++) {
-    scaleInto(map, hyper, features, c * map.size, point, 0);
+    scaleInto(map, hyper, features, c * map.stride, point, 0);
     kernelRow(map, weights, scaled, rows, point, 0, covariance, 0, hyper);
     means[c] = dot(alpha, 0, covariance, 0, n);
     let largest = 0;
@@ -248,10 +272,10 @@ export function predictBounds(
 export function predictMeans(posterior: Posterior, features: Float64Array, count: number): Float64Array {
   const { map, hyper, n, scaled, alpha } = posterior;
   const weights = categoryWeights(map, hyper);
-  const point = new Float64Array(map.size);
+  const point = new Float64Array(map.stride);
   const covariance = new Float64Array(n);
   return Float64Array.from({ length: count }, (_, c) => {
-    scaleInto(map, hyper, features, c * map.size, point, 0);
+    scaleInto(map, hyper, features, c * map.stride, point, 0);
     kernelRow(map, weights, scaled, n, point, 0, covariance, 0, hyper);
     return dot(alpha, 0, covariance, 0, n);
   });
@@ -261,11 +285,16 @@ export function predictMeans(posterior: Posterior, features: Float64Array, count
 export function addFantasy(posterior: Posterior, features: Float64Array, at: number): void {
   const { map, hyper, rows, capacity, scaled, inverse, scratch } = posterior;
   if (rows >= capacity) throw new Error('The posterior has no room for another fantasy.');
-  scaleInto(map, hyper, features, at, scaled, rows * map.size);
+  scaleInto(map, hyper, features, at, scaled, rows * map.stride);
   const covariance = new Float64Array(rows);
-  kernelRow(map, categoryWeights(map, hyper), scaled, rows, scaled, rows * map.size, covariance, 0, hyper);
+  kernelRow(map, categoryWeights(map, hyper), scaled, rows, scaled, rows * map.stride, covariance, 0, hyper);
   multiplyLower(inverse, rows, capacity, covariance, scratch);
-  const pivot = Math.sqrt(Math.max(JITTER, signalOf(hyper) + Math.exp(hyper.logNoise) + JITTER - dot(scratch, 0, scratch, 0, rows)));
+  const pivot = Math.sqrt(
+    Math.max(
+      JITTER,
+      signalOf(map, hyper, scaled, rows * map.stride) + Math.exp(hyper.logNoise) + JITTER - dot(scratch, 0, scratch, 0, rows),
+    ),
+  );
   const row = new Float64Array(rows);
   multiplyLowerTransposed(inverse, rows, capacity, scratch, row);
   for (let j = 0; j < rows; j++) inverse[rows * capacity + j] = -(row[j] as number) / pivot;

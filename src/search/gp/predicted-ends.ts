@@ -4,7 +4,7 @@ import type { TrialRow } from '../../domain/trial.ts';
 import { partialResults } from '../partial.ts';
 import { type Codes, codesOf, compileSpace } from '../space.ts';
 import { featureMap, featuresOf } from './features.ts';
-import { defaultPriors, fitHyperparameters, priorMean } from './fit.ts';
+import { curvePriors, fitHyperparameters, priorMean } from './fit.ts';
 import { posteriorOf, predictMeans } from './model.ts';
 import { warpLosses } from './warp.ts';
 
@@ -28,7 +28,7 @@ export function predictedEnds(space: Space, objective: Objective, trials: readon
   const losses = warpLosses(partial.losses);
   const stride = Math.ceil(losses.length / MOST_FITTED);
   const chosen = partial.codes.map((_, i) => i).filter((i) => i % stride === 0);
-  const priors = defaultPriors(map.size);
+  const priors = curvePriors(map.size);
   const subset = (rows: readonly number[]) => ({
     features: featuresOf(
       map,

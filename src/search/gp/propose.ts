@@ -82,7 +82,7 @@ export function proposeByGp(task: Proposal): { suggestions: Suggestion[]; state:
     pending.length + count,
   );
   const pendingFeatures = featuresOf(map, pending);
-  for (let i = 0; i < pending.length; i++) addFantasy(posterior, pendingFeatures, i * map.size);
+  for (let i = 0; i < pending.length; i++) addFantasy(posterior, pendingFeatures, i * map.stride);
 
   const feasibility = chances([
     successModel(map, hyper, seen.codes.slice(-NEAREST), seen.measured.map((m) => Number.isNaN(m)).slice(-NEAREST)),

@@ -60,7 +60,7 @@ export function thaw(question: PruneQuestion): Promotion[] {
   const running = trials.filter((t) => !isFinal(t.state)).slice(-MOST_KNOWN);
   const posterior = modelOf(map, partial, losses, question.samplerState ?? {}, running.length + MOST_AT_ONCE);
   const pending = featuresOfRows(running);
-  for (let i = 0; i < running.length; i++) addFantasy(posterior, pending, i * map.size);
+  for (let i = 0; i < running.length; i++) addFantasy(posterior, pending, i * map.stride);
 
   const sound = trials.filter((t) => t.state !== 'failed' && t.state !== 'cancelled');
   const means = predictMeans(posterior, featuresOfRows(sound), sound.length);
@@ -92,7 +92,7 @@ export function thaw(question: PruneQuestion): Promotion[] {
     const trial = paused[best.i] as TrialRow;
     promotions.push(promotion(question, trial, `its predicted end is number ${1 + ranked.indexOf(trial)} of ${ranked.length}`));
     // Believed from now on: its like has less to add.
-    addFantasy(posterior, candidates, best.i * map.size);
+    addFantasy(posterior, candidates, best.i * map.stride);
   }
   return promotions;
 }

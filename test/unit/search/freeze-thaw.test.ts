@@ -130,7 +130,7 @@ describe('what goes on', () => {
 });
 
 test.each([1, 2, 3])(
-  'a campaign of 30 trials comes to an end, near the best point, on less than two thirds of the steps (seed %i)',
+  'a campaign of 30 trials comes to an end, near the best point, on less than four fifths of the steps (seed %i)',
   (seed) => {
     const trials: TrialRow[] = [];
     const { sampler } = samplerEntry('auto');
@@ -156,6 +156,6 @@ test.each([1, 2, 3])(
     const completed = trials.filter((t) => t.state === 'completed');
     const best = completed.reduce((a, b) => ((a.values?.[0] as number) > (b.values?.[0] as number) ? a : b));
     expect(Math.abs((best.params.x as number) - 0.8)).toBeLessThan(0.05);
-    expect(steps).toBeLessThan((30 * 26 * 2) / 3);
+    expect(steps).toBeLessThan((30 * 26 * 4) / 5);
   },
 );
