@@ -17,7 +17,8 @@ export const FAILURE_TABLE = {
   environment_error: {
     budget: 'none',
     severity: 'critical',
-    advice: 'A Python module or program is missing on the system. Mend the environment (worker_init, venv), then `holdfast retry`.',
+    advice:
+      'A Python module or program is missing on the system. Mend the environment (worker_init, venv); while the campaign runs, `holdfast retry` then starts its failed trials again.',
   },
   data_access_error: {
     budget: 'none',
@@ -27,7 +28,8 @@ export const FAILURE_TABLE = {
   filesystem_error: {
     budget: 'infrastructure',
     severity: 'high',
-    advice: 'The file system refused a write (quota, disk full, permission). Free space, then `holdfast retry`.',
+    advice:
+      'The file system refused a write (quota, disk full, permission). Free space; while the campaign runs, `holdfast retry` then starts its failed trials again.',
   },
   resource_error: {
     budget: 'trial',

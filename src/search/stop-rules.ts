@@ -90,7 +90,9 @@ export function trialsLeft(budget: Budget, table: readonly TrialRow[]): number {
 function trials({ budget, trials: table }: StopQuestion): StopVerdict | undefined {
   if (budget.trials === undefined) return undefined;
   const ended = table.filter((t) => isFinal(t.state) && t.state !== 'cancelled').length;
-  return ended >= budget.trials ? { rule: 'trials', sentence: `All ${budget.trials} trials of the budget have ended.` } : undefined;
+  if (ended < budget.trials) return undefined;
+  const sentence = budget.trials === 1 ? 'The one trial of the budget has ended.' : `All ${budget.trials} trials of the budget have ended.`;
+  return { rule: 'trials', sentence };
 }
 
 function nodeHours({ budget, nodeHoursUsed }: StopQuestion): StopVerdict | undefined {

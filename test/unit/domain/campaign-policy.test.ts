@@ -68,7 +68,7 @@ describe('the stop rules of a campaign', () => {
   it('all trials of the budget are no end while promotions wait for the campaign to be resumed', () => {
     const state = { ...newCampaignState('c', 0), budget: { trials: 1 } };
     addRow(state.table, completed(1, 0.5, { state: 'pruned' }));
-    expect(stopVerdictOf(state, SPEC, 1)?.sentence).toBe('All 1 trials of the budget have ended.');
+    expect(stopVerdictOf(state, SPEC, 1)?.sentence).toBe('The one trial of the budget has ended.');
     expect(stopVerdictOf({ ...state, hasHeldPromotions: true }, SPEC, 1)).toBeUndefined();
     const late = { ...state, hasHeldPromotions: true, budget: { wallSeconds: 1 } };
     expect(stopVerdictOf(late, SPEC, 2000)?.phase).toBe('stopping');
