@@ -30,6 +30,24 @@ const stops = (campaign: string, count: number): SystemOrder[] =>
     return { kind: 'stop', campaign, trial, attempt, reason: 'cancelled' };
   });
 
+/** Looks with a driver until so many trials have ended, and what the last look said. */
+function looksOf(driver: ReturnType<Rig['restart']>) {
+  let newest: LookResult | undefined;
+  const onLook = (result: LookResult | undefined) => {
+    newest = result ?? newest;
+  };
+  return {
+    count: (least: number) =>
+      lookUntil(
+        () => driver,
+        (records) => records.length >= least,
+        { onLook },
+      ),
+    last: () => newest,
+    onLook,
+  };
+}
+
 describe.skipIf(!HAS_GLOBUS_PYTHON)('an endpoint that cannot be reached', () => {
   let rig: Rig;
   beforeAll(async () => {
@@ -174,20 +192,9 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('an endpoint that cannot be reached', () => 
     expect(await driver.send([...offers('locked', 1, { x: 0.5, seconds: 6 }), ...offers('open', 1)])).toEqual({
       answers: ['offered', 'offered'],
     });
-    let last: LookResult | undefined;
-    const watched = {
-      onLook: (result: LookResult | undefined) => {
-        last = result ?? last;
-      },
-    };
-    const count = (least: number) =>
-      lookUntil(
-        () => driver,
-        (records) => records.length >= least,
-        watched,
-      );
+    const { count, last } = looksOf(driver);
     expect((await count(1)).map(({ campaign }) => campaign)).toEqual(['open']);
-    expect(last?.concerns).toEqual([{ campaign: 'locked', text: expect.stringMatching(/locked.*The trials wait/) }]);
+    expect(last()?.concerns).toEqual([{ campaign: 'locked', text: expect.stringMatching(/locked.*The trials wait/) }]);
     rig.service.fault = () => undefined;
     await lookUntil(
       () => driver,
@@ -285,20 +292,9 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('an endpoint that cannot be reached', () => 
     const isStatus = ({ path }: Exchange): boolean => path.endsWith('/batch_status');
     rig.service.fault = (exchange) =>
       isStatus(exchange) && (exchange.body as { task_ids: string[] }).task_ids.some((id) => ofUntold.has(id)) ? refusal : undefined;
-    let last: LookResult | undefined;
-    const watched = {
-      onLook: (result: LookResult | undefined) => {
-        last = result ?? last;
-      },
-    };
-    const count = (least: number) =>
-      lookUntil(
-        () => driver,
-        (records) => records.length >= least,
-        watched,
-      );
+    const { count, last, onLook } = looksOf(driver);
     expect((await count(1)).map(({ campaign, status }) => [campaign, status])).toEqual([['told', 'completed']]);
-    expect(last?.concerns).toEqual([{ campaign: 'untold', text: expect.stringMatching(/not yours.*The trials wait/) }]);
+    expect(last()?.concerns).toEqual([{ campaign: 'untold', text: expect.stringMatching(/not yours.*The trials wait/) }]);
     await driver.send(stops('untold', 1));
     expect((await count(1)).map(({ campaign, error }) => [campaign, error?.class])).toEqual([['untold', 'endpoint_offline']]);
     // Nothing is told of anything: no look fails, and what has ended meanwhile is taken in as soon as it may be asked for.
@@ -308,9 +304,9 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('an endpoint that cannot be reached', () => 
     await lookUntil(
       () => driver,
       () => rig.service.injected >= soFar + 4,
-      watched,
+      { onLook },
     );
-    expect(last?.concerns?.map(({ campaign }) => campaign)).toContain('told');
+    expect(last()?.concerns?.map(({ campaign }) => campaign)).toContain('told');
     rig.service.fault = () => undefined;
     expect((await count(1)).map(({ campaign, status, retried }) => [campaign, status, retried])).toEqual([
       ['told', 'completed', undefined],

@@ -1,5 +1,6 @@
 import { attemptName } from '../../domain/ids.ts';
 import type { DoneRecord, HeartbeatRecord } from '../../domain/spool.ts';
+import { brokenEnd } from '../spool/broken-end.ts';
 import { doneRecordSchema, heartbeatSchema } from '../spool/records.ts';
 
 /**
@@ -13,30 +14,7 @@ export function readDone(found: { readonly campaign: string; readonly trial: str
   const { campaign, trial, attempt } = found;
   const name = attemptName(Number(trial.replace('trial-', '')), attempt);
   const message = `The done record of ${name} is not as it should be (${issue?.path.join('.')}: ${issue?.message}). It is kept in spool/collected/.`;
-  return {
-    version: 1,
-    campaign,
-    trial,
-    attempt,
-    status: 'failed',
-    exit_code: null,
-    signal: null,
-    error: { class: 'bad_result', message: message.slice(0, 500) },
-    values: null,
-    metrics: {},
-    curve: [],
-    step: null,
-    started_at: 0,
-    ended_at: 0,
-    run_seconds: 0,
-    pilot: '',
-    host: '',
-    slot: 0,
-    resumed_from: null,
-    has_checkpoint: false,
-    directory: `trials/${trial}/attempt-${attempt}`,
-    files: [],
-  };
+  return brokenEnd({ campaign, trial, attempt, directory: `trials/${trial}/attempt-${attempt}` }, message.slice(0, 500));
 }
 
 /** Heartbeats that are as the protocol says; of an agent whose beat is not, nothing is known but its job. */

@@ -1,6 +1,7 @@
 import { copyFile, readdir, readFile, rename, stat } from 'node:fs/promises';
 import { parseAttemptName, trialName } from '../../domain/ids.ts';
 import type { DoneRecord } from '../../domain/spool.ts';
+import { brokenEnd } from './broken-end.ts';
 import { isMissing, renameIfThere, writeJsonDurably } from './durable-write.ts';
 import { readLaunch } from './launch-folder.ts';
 import { attemptFolder, queueFile, queueFolder } from './paths.ts';
@@ -89,30 +90,11 @@ async function replaceBroken(launchDirectory: string, campaign: string, name: st
   await copyFile(file, kept);
   const launch = await readLaunch(launchDirectory);
   const trial = trialName(attempt.number);
-  const record: DoneRecord = {
-    version: 1,
-    campaign,
-    trial,
-    attempt: attempt.attempt,
-    status: 'failed',
-    exit_code: null,
-    signal: null,
-    error: { class: 'bad_result', message: `The done record cannot be read: ${problem}. It is kept in spool/broken/.` },
-    values: null,
-    metrics: {},
-    curve: [],
-    step: null,
-    started_at: 0,
-    ended_at: 0,
-    run_seconds: 0,
-    pilot: '',
-    host: '',
-    slot: 0,
-    resumed_from: null,
-    has_checkpoint: false,
-    directory: attemptFolder(launch?.job_pattern ?? '{job_id}', trial, attempt.attempt),
-    files: [],
-  };
+  const directory = attemptFolder(launch?.job_pattern ?? '{job_id}', trial, attempt.attempt);
+  const record = brokenEnd(
+    { campaign, trial, attempt: attempt.attempt, directory },
+    `The done record cannot be read: ${problem}. It is kept in spool/broken/.`,
+  );
   await writeJsonDurably(file, record);
   return record;
 }
