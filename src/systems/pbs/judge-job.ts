@@ -12,8 +12,8 @@ export interface JobEnd {
 export type JobJudgement =
   | { readonly state: 'queued' | 'running'; readonly comment?: string; readonly trouble?: JobTrouble }
   | { readonly state: 'ended'; readonly end: JobEnd; readonly comment?: string }
-  /** The attributes contradict each other or a letter is new: nothing is concluded. */
-  | { readonly state: 'unclear'; readonly why: string };
+  /** The attributes contradict each other or a letter is new: nothing is concluded from this answer. `presumed`: what it says all the same where it says F. */
+  | { readonly state: 'unclear'; readonly why: string; readonly presumed?: JobEnd };
 
 /** A job that will not start by itself. `wait`: the site must act (a file system is down). `give_up`: delete it, it never becomes F. */
 export interface JobTrouble {
@@ -110,19 +110,22 @@ export function judgeJob(attributes: ReadonlyMap<string, string>): JobJudgement 
     const trouble = TROUBLES.find((row) => row.states.includes(letter) && row.comment.test(comment ?? ''));
     return trouble ? { state, ...said, trouble: { action: trouble.action, message: `${trouble.says}: ${comment}` } } : { state, ...said };
   }
-  if (!FINAL_SUBSTATES.includes(substate)) return { state: 'unclear', why: `F with substate ${attributes.get('substate') ?? 'absent'}` };
-  if (!/^\d{9,}$/.test(attributes.get('history_timestamp') ?? '')) return { state: 'unclear', why: 'F without history_timestamp' };
-  const hasRun = attributes.has('stime') || attributes.has('obittime') || attributes.has('exec_host') || attributes.has('run_count');
-  if (exit === undefined && hasRun) return { state: 'unclear', why: 'F of a job that was started, without Exit_status' };
-  if (exit !== undefined && !/^-?\d{1,9}$/.test(exit)) return { state: 'unclear', why: `Exit_status ${exit.slice(0, 20)}` };
-  if (exit !== undefined && !(attributes.has('stime') && attributes.has('obittime')))
-    return { state: 'unclear', why: 'Exit_status of a job that was not started' };
-  const status = exit === undefined ? null : Number(exit);
+  const doubt = doubtOf(attributes, substate, exit);
+  const status = exit === undefined || !EXIT_STATUS.test(exit) ? null : Number(exit);
   const row = END_TABLE.find((each) => each.matches({ exit: status, substate })) as EndRow;
   const words = [status === null ? '' : `Exit_status ${status}`, comment ?? ''].filter((part) => part !== '').join(', ');
-  return {
-    state: 'ended',
-    end: { kind: row.kind, exitStatus: status, message: words === '' ? `${row.says}.` : `${row.says} (${words}).` },
-    ...said,
-  };
+  const end = { kind: row.kind, exitStatus: status, message: words === '' ? `${row.says}.` : `${row.says} (${words}).` };
+  return doubt === undefined ? { state: 'ended', end, ...said } : { state: 'unclear', why: doubt, presumed: end };
+}
+
+const EXIT_STATUS = /^-?\d{1,9}$/;
+
+/** Which mark of a real F an answer lacks; undefined: it has them all. */
+function doubtOf(attributes: ReadonlyMap<string, string>, substate: number, exit: string | undefined): string | undefined {
+  if (!FINAL_SUBSTATES.includes(substate)) return `F with substate ${attributes.get('substate') ?? 'absent'}`;
+  if (!/^\d{9,}$/.test(attributes.get('history_timestamp') ?? '')) return 'F without history_timestamp';
+  const hasRun = attributes.has('stime') || attributes.has('obittime') || attributes.has('exec_host') || attributes.has('run_count');
+  if (exit === undefined) return hasRun ? 'F of a job that was started, without Exit_status' : undefined;
+  if (!EXIT_STATUS.test(exit)) return `Exit_status ${exit.slice(0, 20)}`;
+  return attributes.has('stime') && attributes.has('obittime') ? undefined : 'Exit_status of a job that was not started';
 }

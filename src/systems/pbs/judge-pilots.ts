@@ -2,7 +2,7 @@ import type { PilotSeen } from '../driver.ts';
 import type { PbsListing } from './attributes.ts';
 import type { PilotEnd, PilotRow, Submission } from './exchange.ts';
 import { judgeExit, type PbsCommand, type PbsVerdict } from './exit-status.ts';
-import { type JobJudgement, judgeJob } from './judge-job.ts';
+import { type JobEnd, type JobJudgement, judgeJob } from './judge-job.ts';
 import { type QstatAnswer, readJobs } from './qstat-answer.ts';
 
 /** What one look's answer means for the pilots, and what must be done about it. */
@@ -151,8 +151,11 @@ function judgeRow(row: PilotRow, scheduler: Scheduler, missing: Missing, now: nu
   const job = scheduler.listing.objects.get(row.id);
   const name = job?.attributes.get('Job_Name');
   if (job && name === row.key) {
+    const judged = judgeJob(job.attributes);
+    if (judged.state === 'unclear' && judged.presumed !== undefined && scheduler.provesAbsence)
+      return judgeDoubtful(row, judged.why, judged.presumed, missing, now, rule);
     missing.delete(row.pilot);
-    return judgeKnown(row, judgeJob(job.attributes), job.attributes);
+    return judgeKnown(row, judged, job.attributes);
   }
   if (job) return { ...asKnown(row), notice: `job ${row.id} is called ${name}, not ${row.key}: it is not ours and is left alone` };
   if (!scheduler.provesAbsence || scheduler.listing.damaged.includes(row.id)) return asKnown(row);
@@ -226,6 +229,34 @@ function endOf(row: PilotRow, kind: PilotEnd['kind'], message: string): PilotEnd
   return { kind, message };
 }
 
+/** One more whole answer without the job, or without its end: how many there are by now, since when, and whether its agents have beaten since the last. */
+function countLook(row: PilotRow, missing: Missing, now: number): { looks: number; since: number; isAlive: boolean } {
+  const beats = row.heartbeats.map(({ agent, beat }) => `${agent}:${beat}`).join(' ');
+  const before = missing.get(row.pilot);
+  const isAlive = before?.beats !== undefined && before.beats !== beats;
+  const counted = { looks: (before?.looks ?? 0) + 1, since: isAlive ? now : (before?.since ?? now) };
+  missing.set(row.pilot, { ...counted, beats });
+  return { ...counted, isAlive };
+}
+
+/**
+ * PBS shows F without the marks of every F that was recorded. One such answer ends nothing; the script's own exit file does, or the same answer as often
+ * and as long as it takes a job to be lost while none of its agents beats, or its trials would wait for ever.
+ */
+function judgeDoubtful(row: PilotRow, why: string, presumed: JobEnd, missing: Missing, now: number, rule: LostRule): RowVerdict {
+  if (row.exit !== undefined) {
+    const kind = row.exit === '0' ? 'normal' : 'failed';
+    return { state: 'ended', end: endOf(row, kind, `The job script ended with ${row.exit}; PBS says no more than ${why}.`) };
+  }
+  const { looks, since, isAlive } = countLook(row, missing, now);
+  const isCertain = looks >= rule.looks && (now - since >= rule.seconds || row.cancelled !== undefined);
+  if (isAlive || !isCertain) return { ...asKnown(row), comment: `PBS is not clear: ${why}` };
+  const isUntold = presumed.exitStatus === null && row.claimed;
+  const kind = isUntold ? (row.cancelled === undefined ? 'lost' : 'killed') : presumed.kind;
+  const message = isUntold ? 'The job ended, and PBS does not say how.' : presumed.message;
+  return { state: 'ended', end: endOf(row, kind, `${message} It has shown no more for ${looks} looks: ${why}.`) };
+}
+
 function judgeMissing(row: PilotRow, missing: Missing, now: number, rule: LostRule): RowVerdict {
   if (row.exit !== undefined) {
     const isGood = row.exit === '0';
@@ -234,11 +265,7 @@ function judgeMissing(row: PilotRow, missing: Missing, now: number, rule: LostRu
       end: endOf(row, isGood ? 'normal' : 'failed', `The job script ended with ${row.exit}; PBS has forgotten the job.`),
     };
   }
-  const beats = row.heartbeats.map(({ agent, beat }) => `${agent}:${beat}`).join(' ');
-  const before = missing.get(row.pilot);
-  const isAlive = before?.beats !== undefined && before.beats !== beats;
-  const { looks, since } = { looks: (before?.looks ?? 0) + 1, since: isAlive ? now : (before?.since ?? now) };
-  missing.set(row.pilot, { looks, since, beats });
+  const { looks, since, isAlive } = countLook(row, missing, now);
   // Whatever PBS has forgotten (its server was renamed, a row of its answer is lost): what beats is not dead.
   if (isAlive) return { state: 'running', comment: 'PBS does not know the job, but its agents are alive' };
   const wasThere = row.seen || row.claimed;
