@@ -172,6 +172,12 @@ def is_process(record: Optional[Json]) -> bool:
     return start == record.get("start_time") and (start is not None or not os.path.isdir("/proc/self"))
 
 
+def is_of_another_host(record: Json) -> bool:
+    """Whether a record of a process names another computer. A computer whose name has changed is known by its boot."""
+    boot = boot_id()
+    return record.get("host") != HOST and (boot == "" or record.get("boot_id") != boot)
+
+
 def processes_with(tokens: Set[str]) -> List[int]:
     """Processes of this user whose environment carries one of these HOLDFAST_TOKENs."""
     found = []
@@ -1273,6 +1279,10 @@ class Agent:
         self.busy_seconds = 0.0
         self.beat = 0
         self.missing_beats = 0
+        self.identity = {}  # type: Json
+        # An agent of this name is on record for another host, where it may live on: when we took its name. None: there is none.
+        self.succeeded_at = None  # type: Optional[float]
+        self.is_succeeded = False
         self.born = time.monotonic()
         self.counted = self.born
         self.last_work = self.born
@@ -1292,10 +1302,14 @@ class Agent:
             time.sleep(0.02)
         if try_lock(self.lock_fd) is None and is_process(read_json(self.files.identity)):
             return False
+        before, beat = read_json(self.files.identity), read_json(self.files.heartbeat)
+        if before is not None and is_of_another_host(before) and (beat is None or beat.get("state") != "ended"):
+            # Locks do not reach across hosts everywhere.
+            self.succeeded_at = time.monotonic()
         os.makedirs(self.claims, exist_ok=True)
-        identity = {"pid": os.getpid(), "start_time": process_start(os.getpid()), "boot_id": boot_id(), "host": HOST, "agent": self.name}
-        identity.update(version=VERSION, python=sys.version.split()[0], slots=self.settings.slots, pilot=self.settings.pilot)
-        write_json(self.files.identity, identity, durable=False)
+        self.identity = {"pid": os.getpid(), "start_time": process_start(os.getpid()), "boot_id": boot_id(), "host": HOST, "agent": self.name}
+        self.identity.update(version=VERSION, python=sys.version.split()[0], slots=self.settings.slots, pilot=self.settings.pilot)
+        write_json(self.files.identity, self.identity, durable=False)
         return True
 
     def listen(self) -> None:
@@ -1363,6 +1377,9 @@ class Agent:
     def leave(self) -> int:
         self.sweep(force=True)
         self.log("agent {} ends: {}", self.name, self.reason or "done")
+        if self.is_succeeded:
+            # Whatever lies there is the other's by now.
+            return 0
         self.is_changed = True
         self.due["heartbeat"] = 0
         self.write_heartbeat("ended")
@@ -1636,15 +1653,17 @@ class Agent:
     def look_at_place(self) -> None:
         """
         Without its lock file the agent has no name any more: its launch folder was removed or moved (another may be there already), nothing that it runs
-        can leave a result, and nobody can ask it to stop.
+        can leave a result, and nobody can ask it to stop. Its name is another's where locks do not reach across hosts and the batch system has started the
+        job anew on another one: of the two, the later lives.
         """
-        if self.is_homeless or not self.every("place", self.settings.heartbeat):
+        if self.is_homeless or self.is_succeeded or not self.every("place", self.settings.heartbeat):
             return
         held = None
         try:
             held = os.fstat(self.lock_fd)
             if os.path.samestat(held, os.stat(self.files.lock)):
                 self.missing_beats = 0
+                self.look_for_successor()
                 return
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ESTALE):
@@ -1654,6 +1673,15 @@ class Agent:
             self.go("returned", "returned", "The agent's place in {} was removed or moved.".format(self.launch.folder))
             for attempt in self.running.values():
                 attempt.hurry()
+
+    def look_for_successor(self) -> None:
+        named = read_json(self.files.identity)
+        if named is None or all(named.get(key) == self.identity.get(key) for key in ("pid", "start_time", "boot_id", "host")):
+            return
+        self.is_succeeded = True
+        self.go("returned", "returned", "An agent on {} has the name {} now.".format(named.get("host"), self.name))
+        for attempt in self.running.values():
+            attempt.hurry()
 
     def stop_request(self, name: str) -> Optional[str]:
         """The reason in a stop file for this attempt, None when there is none."""
@@ -1756,6 +1784,8 @@ class Agent:
     # Heartbeat
 
     def write_heartbeat(self, state: str) -> None:
+        if self.is_succeeded:
+            return
         now = time.monotonic()
         since = now - (self.due["heartbeat"] - self.settings.heartbeat)
         if now < self.due["heartbeat"] and not (self.is_changed and since >= 0.1):
@@ -1794,8 +1824,11 @@ class Agent:
 
     def recover_others(self) -> None:
         period = max(1.0, 2 * self.settings.poll)
-        if not self.every("recover", period):
+        if self.is_succeeded or not self.every("recover", period):
             return
+        if self.succeeded_at is not None:
+            # What the other claims under our name until it hears of us.
+            self.adopt_own_claims()
         if time.monotonic() - self.listened > max(2 * period, self.settings.stale / 2):
             # Who stood still itself, as all do while a file system hangs, has heard nobody meanwhile and takes nobody for dead.
             self.beats.clear()
@@ -1845,6 +1878,10 @@ class Agent:
             return True
         return now - known[1] < self.settings.stale
 
+    def may_have_a_predecessor(self) -> bool:
+        """Whether an agent of our name may still end its trainings on another host: it hears of us at its next beat, if it lives."""
+        return self.succeeded_at is not None and time.monotonic() - self.succeeded_at < self.settings.stale
+
     def resolve(self, name: str) -> bool:
         """Finds out what became of a claimed attempt that we did not start. True when the claim is settled."""
         path = os.path.join(self.claims, name + ".json")
@@ -1879,6 +1916,8 @@ class Agent:
         started = read_started(started_path)
         starter = str(started.get("agent"))
         if starter and starter != self.name and self.is_alive(starter):
+            return False
+        if starter == self.name and is_of_another_host(started) and self.may_have_a_predecessor():
             return False
         self.settle(attempt, started, started_path)
         return True
@@ -1985,6 +2024,8 @@ def run_one(launch: Launch, offer: Json, settings: Settings) -> Tuple[int, Json]
     elsewhere = EXIT_RUNNING_ELSEWHERE, {"state": "running_elsewhere", "name": name}  # type: Tuple[int, Json]
     if not agent.take_name(2):
         return known_end(launch, name) or elsewhere
+    # There is nothing else to do meanwhile, and who asks for an attempt again has waited for the other's beats.
+    agent.succeeded_at = None
     agent.listen()
     agent.make_ballast()
     agent.adopt_own_claims()

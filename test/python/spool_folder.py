@@ -11,6 +11,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 AGENT = ROOT / "remote" / "agent.py"
 DYING = pathlib.Path(__file__).with_name("dying.py")
+ANOTHER_HOST = pathlib.Path(__file__).with_name("another_host.py")
 FAST = ["--poll", "0.02", "--heartbeat", "0.2"]
 
 # Appends its name to the outside record of starts in one write, then its result.
@@ -125,17 +126,18 @@ class Spool:
         except FileNotFoundError:
             return {"busy": [], "state": "none"}
 
-    def agent(self, *words, pilot="p1", slots=2, env=None, die_after=0):
-        """Starts an agent in the background, if wanted one that dies after so many changes of the disk."""
-        dying = [str(DYING), str(die_after)] if die_after else []
-        command = [sys.executable, *dying, str(AGENT), "run", "--launch", str(self.folder), "--pilot", pilot, "--slots", str(slots), *FAST, *words]
+    def agent(self, *words, pilot="p1", slots=2, env=None, die_after=0, host=None):
+        """Starts an agent in the background, if wanted one that dies after so many changes of the disk, or on a computer of its own."""
+        around = [str(DYING), str(die_after)] if die_after else []
+        around = [str(ANOTHER_HOST), host] if host else around
+        command = [sys.executable, *around, str(AGENT), "run", "--launch", str(self.folder), "--pilot", pilot, "--slots", str(slots), *FAST, *words]
         process = subprocess.Popen(command, env=dict(os.environ, **(env or {})))
         self.processes.append(process)
         return process
 
-    def run(self, *words, pilot="p1", slots=2, env=None):
+    def run(self, *words, pilot="p1", slots=2, env=None, host=None):
         """Runs an agent until nothing is left to do; returns its done records."""
-        assert self.agent("--idle-exit", "0.1", *words, pilot=pilot, slots=slots, env=env).wait(timeout=120) == 0
+        assert self.agent("--idle-exit", "0.1", *words, pilot=pilot, slots=slots, env=env, host=host).wait(timeout=120) == 0
         return self.all_done()
 
     def one(self, trial, *words, attempt=1):

@@ -150,6 +150,69 @@ def test_of_two_agents_under_one_name_one_lives(spool):
     assert first.wait(timeout=60) == 0
 
 
+def test_of_two_agents_of_one_name_on_two_hosts_whose_locks_do_not_meet_the_later_lives(spool):
+    """A job that the batch system has started anew elsewhere, because it has lost sight of a node that goes on."""
+    launch = spool(named("1000"))
+    launch.offer(1)
+    first = launch.agent(slots=1, host="node-a")
+    wait_for(launch.starts)
+    second = launch.agent(slots=1, host="node-b")
+    # It starts what is new at once, and leaves the other's training to the other.
+    launch.offer(2)
+    assert first.wait(timeout=60) == 0
+    wait_for(lambda: len(launch.starts()) == 2)
+    record = launch.done("trial-0001.1")
+    assert (record["status"], record["host"]) == ("returned", "node-a")
+    assert "node-b has the name p1 now" in record["error"]["message"]
+    # The first left nothing that speaks for the second.
+    wait_for(lambda: launch.heartbeat()["host"] == "node-b" and launch.heartbeat()["busy"])
+    assert launch.heartbeat()["state"] == "running"
+    wait_for(lambda: launch.claims() == ["trial-0002.1"])
+    second.terminate()
+    assert second.wait(timeout=60) == 0
+    check_each_has_one_end(launch, ["trial-0001.1", "trial-0002.1"])
+
+
+def end_node(launch, agent):
+    """The node of an agent with one training is gone with all that ran there."""
+    process = json.loads(wait_for((launch.attempt(1) / "process.json").exists) and (launch.attempt(1) / "process.json").read_text())
+    agent.kill()
+    agent.wait()
+    for pid in (process["keeper"], process["pid"]):
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not lives(process["keeper"]))
+
+
+def test_an_agent_of_a_dead_ones_name_on_another_host_works_at_once_and_does_not_wait_for_its_verdict(spool):
+    launch = spool(named("1000"))
+    launch.offer(1)
+    first = launch.agent(slots=1, host="node-a")
+    wait_for(launch.starts)
+    end_node(launch, first)
+    launch.offer(2)
+    second = launch.agent("--stale", "1000", slots=1, host="node-b")
+    wait_for(lambda: len(launch.starts()) == 2)
+    assert launch.names("done") == []
+    second.terminate()
+    assert second.wait(timeout=60) == 0
+    assert launch.names("done") == ["trial-0002.1"]
+    # One that has said that it ends is no predecessor to wait for.
+    launch.run("--stale", "1000", host="node-c")
+    assert launch.done("trial-0001.1")["error"]["class"] == "node_failure"
+    check_each_has_one_end(launch, ["trial-0001.1", "trial-0002.1"])
+
+
+def test_what_an_agent_of_our_name_left_on_a_host_that_is_gone_has_its_end_when_it_could_have_heard_of_us(spool):
+    launch = spool(named("1000"))
+    launch.offer(1)
+    first = launch.agent(slots=1, host="node-a")
+    wait_for(launch.starts)
+    end_node(launch, first)
+    launch.run("--stale", "1", host="node-b")
+    assert launch.done("trial-0001.1")["error"]["class"] == "node_failure"
+    check_each_has_one_end(launch, ["trial-0001.1"])
+
+
 def test_recovery_without_a_new_agent_settles_everything_and_runs_nothing(spool):
     launch = spool(named("1000"))
     for trial in (1, 2, 3):
