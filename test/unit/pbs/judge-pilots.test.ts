@@ -88,23 +88,25 @@ describe('judgePilots', () => {
   describe('a job that PBS shows as finished without the marks of an end', () => {
     const bare = TEXT.replaceAll(/\n {4}(history_timestamp|stime|obittime) = .*/g, '');
     const beating = (beat: number) =>
-      [{ agent: 'c.p1', beat, state: 'running', finished: 0, allocated_slot_seconds: 0, busy_slot_seconds: 0 }] as unknown as PilotRow['heartbeats'];
-    const after = (times: readonly number[], answer = bare, change: (now: number) => Partial<PilotRow> = () => ({})) => {
+      [
+        { agent: 'c.p1', beat, state: 'running', finished: 0, allocated_slot_seconds: 0, busy_slot_seconds: 0 },
+      ] as unknown as PilotRow['heartbeats'];
+    const judged = (times: readonly number[], answer = bare, change: (now: number) => Partial<PilotRow> = () => ({})) => {
       const missing: Missing = new Map();
       const seen = times.map((now) => judge(row({ seen: true, claimed: true, ...change(now) }), qstat(answer), missing, now).seen[0]);
       return seen.map((pilot) => pilot?.end?.kind ?? pilot?.state);
     };
 
     it('ends by what it says when it says so for as long as it takes a job to be lost', () => {
-      expect(after([0, 60, 599, 600])).toEqual(['running', 'running', 'running', 'failed']);
+      expect(judged([0, 60, 599, 600])).toEqual(['running', 'running', 'running', 'failed']);
       const unsaid = bare.replace(/\n {4}Exit_status = .*/, '');
-      expect(after([0, 60, 600], unsaid)).toEqual(['running', 'running', 'lost']);
-      expect(after([0, 60, 600], unsaid, () => ({ claimed: false }))).toEqual(['queued', 'queued', 'never_ran']);
-      expect(after([0, 1, 2], unsaid, () => ({ cancelled: 'not needed' }))).toEqual(['running', 'running', 'normal']);
+      expect(judged([0, 60, 600], unsaid)).toEqual(['running', 'running', 'lost']);
+      expect(judged([0, 60, 600], unsaid, () => ({ claimed: false }))).toEqual(['queued', 'queued', 'never_ran']);
+      expect(judged([0, 1, 2], unsaid, () => ({ cancelled: 'not needed' }))).toEqual(['running', 'running', 'normal']);
     });
 
     it('does not end while its agents beat, and an answer in between that it runs begins anew', () => {
-      expect(after([0, 300, 600, 900], bare, (now) => ({ heartbeats: beating(now) }))).toEqual(Array(4).fill('running'));
+      expect(judged([0, 300, 600, 900], bare, (now) => ({ heartbeats: beating(now) }))).toEqual(Array(4).fill('running'));
       const missing: Missing = new Map();
       const running = TEXT.replace('job_state = F', 'job_state = R').replace('substate = 93', 'substate = 42');
       const kinds = [bare, bare, running, bare, bare].map((answer, look) => {
@@ -115,12 +117,12 @@ describe('judgePilots', () => {
     });
 
     it('ends at once by its script’s exit file', () => {
-      expect(after([0], bare, () => ({ exit: '0' }))).toEqual(['normal']);
-      expect(after([0], bare, () => ({ exit: '92' }))).toEqual(['failed']);
+      expect(judged([0], bare, () => ({ exit: '0' }))).toEqual(['normal']);
+      expect(judged([0], bare, () => ({ exit: '92' }))).toEqual(['failed']);
     });
 
     it('does not end by answers that are not whole, however many there are', () => {
-      expect(after([0, 400, 800, 1200], TEXT.slice(0, TEXT.indexOf('Exit_status')))).toEqual(Array(4).fill('running'));
+      expect(judged([0, 400, 800, 1200], TEXT.slice(0, TEXT.indexOf('Exit_status')))).toEqual(Array(4).fill('running'));
     });
   });
 
