@@ -1,6 +1,6 @@
 import { CancellationScope, condition, log, patched, sleep, workflowInfo } from '@temporalio/workflow';
 import type { CampaignSpec } from '../src/domain/campaign.ts';
-import { isOver, nextInstant, stopVerdictOf } from '../src/domain/campaign-policy.ts';
+import { endReason, isOver, nextInstant, stopVerdictOf, timeVerdictOf } from '../src/domain/campaign-policy.ts';
 import { type CampaignState, outcomeChange } from '../src/domain/campaign-state.ts';
 import { failuresAlike, failuresCritical } from '../src/domain/first-failures.ts';
 import { pointKey, pointProblems } from '../src/domain/points.ts';
@@ -58,7 +58,7 @@ export function openDesk(state: CampaignState) {
     end(phase: 'draining' | 'stopping' | 'cancelling', reason: string): void {
       if (RANK[state.phase] >= RANK[phase]) return;
       state.phase = phase;
-      state.stopReason ??= reason;
+      state.stopReason = endReason(reason, state.stopReason);
       desk.changed();
     },
     notice(topic: string, text?: string): void {
@@ -128,18 +128,25 @@ export function openDesk(state: CampaignState) {
     },
     /** Stop rules, first trials that all failed, exhaustion: may change the phase. */
     decide(): void {
-      const spec = specOf(state);
+      if (state.phase === 'draining') desk.keepTime();
       if (state.phase !== 'running' && state.phase !== 'paused') return;
+      const spec = specOf(state);
       const verdict = stopVerdictOf(state, spec, Date.now());
       if (verdict !== undefined) desk.end(verdict.phase, verdict.sentence);
+      // Of several rules at once the first gives the reason, the hardest the phase.
       const critical = failuresCritical(state);
-      if (critical !== undefined) desk.end('stopping', critical);
+      if (critical !== undefined) desk.end('stopping', verdict?.sentence ?? critical);
       // In a pause somebody is mending it. Campaigns of earlier versions went on to the end of their budget.
       const alike = state.phase === 'running' ? failuresAlike(state) : undefined;
-      if (alike !== undefined && patched('failures-alike')) desk.end('stopping', alike);
+      if (alike !== undefined && patched('failures-alike')) desk.end('stopping', state.stopReason ?? alike);
       const isDry =
         state.isExhausted && state.enqueued.length + state.ahead.length + (state.again?.length ?? 0) + state.inFlight.size === 0;
       if (isDry) desk.end('draining', 'every point of the search space has been tried');
+    },
+    /** A campaign that finishes what runs has no more time than its budget gives. Those of earlier versions took it. */
+    keepTime(): void {
+      const sentence = state.inFlight.size > 0 ? timeVerdictOf(state, Date.now()) : undefined;
+      if (sentence !== undefined && patched('drain-keeps-time')) desk.end('stopping', sentence);
     },
     /** Wakes the campaign at its deadline or at the end of its wall time. One timer, only where there is such a limit. */
     async watchClock(): Promise<void> {

@@ -1,4 +1,4 @@
-import { shouldStop, trialsLeft } from '../search/stop-rules.ts';
+import { shouldStop, timeIsUp, trialsLeft } from '../search/stop-rules.ts';
 import { timeShares } from './budget-share.ts';
 import type { CampaignSpec } from './campaign.ts';
 import { type CampaignState, countsOf } from './campaign-state.ts';
@@ -55,6 +55,17 @@ export function stopVerdictOf(
   });
   if (verdict === undefined || (verdict.rule === 'trials' && state.hasHeldPromotions)) return undefined;
   return { phase: ENDS_AT_ONCE.has(verdict.rule) ? 'stopping' : 'draining', sentence: verdict.sentence };
+}
+
+/** Why the time of the campaign's budget is over, `now` in milliseconds of the workflow's clock; undefined while some is left. */
+export function timeVerdictOf({ budget, startedAt }: CampaignState, now: number): string | undefined {
+  return timeIsUp({ budget, startedAt, now })?.sentence;
+}
+
+/** Why a campaign ends, when it was asked to end in a gentler way before: both, the last word first. */
+export function endReason(reason: string, earlier: string | undefined): string {
+  const plain = (sentence: string) => sentence.replace(/\.\s*$/, '');
+  return earlier === undefined || earlier === reason ? reason : `${plain(reason)} (before that: ${plain(earlier)})`;
 }
 
 /** The next instant at which the clock alone ends the campaign, in milliseconds; undefined without such a limit. */

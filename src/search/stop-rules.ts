@@ -100,12 +100,19 @@ function nodeHours({ budget, nodeHoursUsed }: StopQuestion): StopVerdict | undef
   return { rule: 'node_hours', sentence: `${nodeHoursUsed.toFixed(2)} of ${budget.nodeHours} node-hours are used.` };
 }
 
-function wallTime({ budget, now, startedAt }: StopQuestion): StopVerdict | undefined {
+type TimeQuestion = Pick<StopQuestion, 'budget' | 'now' | 'startedAt'>;
+
+/** The rule of the budget's time that says stop, whatever the results are. */
+export function timeIsUp(question: TimeQuestion): StopVerdict | undefined {
+  return wallTime(question) ?? deadline(question);
+}
+
+function wallTime({ budget, now, startedAt }: TimeQuestion): StopVerdict | undefined {
   if (budget.wallSeconds === undefined || now - startedAt < budget.wallSeconds * 1000) return undefined;
   return { rule: 'wall_time', sentence: `The campaign has run for its ${budget.wallSeconds} seconds of wall time.` };
 }
 
-function deadline({ budget, now }: StopQuestion): StopVerdict | undefined {
+function deadline({ budget, now }: TimeQuestion): StopVerdict | undefined {
   if (budget.deadline === undefined || now < Date.parse(budget.deadline)) return undefined;
   return { rule: 'deadline', sentence: `The deadline ${budget.deadline} has passed.` };
 }

@@ -64,9 +64,13 @@ describe('a campaign that is steered at odd moments', () => {
     await expect(handle.executeUpdate(setConcurrencyUpdate, { args: [9] })).rejects.toThrow();
     expect(await handle.executeUpdate('stop', { args: ['now'] })).toBe('stopping; 4 in flight are ended');
     expect(await handle.executeUpdate('stop')).toBe('stopping; 4 in flight are ended');
-    expect(await handle.executeUpdate('drain')).toBe('already stopping: enough');
+    expect(await handle.executeUpdate('drain')).toBe('already stopping: now (before that: enough)');
     const result = (await handle.result()) as CampaignResult;
-    expect(result).toMatchObject({ status: 'stopped', stopReason: 'enough', counts: { total: 4, completed: 0, cancelled: 4 } });
+    expect(result).toMatchObject({
+      status: 'stopped',
+      stopReason: 'now (before that: enough)',
+      counts: { total: 4, completed: 0, cancelled: 4 },
+    });
     runMs = 20;
     await replays('contrary');
   });
@@ -83,6 +87,35 @@ describe('a campaign that is steered at odd moments', () => {
     expect(system.seen.closed.filter((id) => id === 'both')).toEqual(['both']);
     runMs = 20;
     await replays('both');
+  });
+
+  it('that drains and is cancelled says so, and that it had been drained before', async () => {
+    runMs = HELD;
+    const handle = await begin('given-up', { budget: { trials: 40 }, concurrency: 2 });
+    await eventually(async () => (await engine.status('given-up')).inFlight.length === 2);
+    expect(await handle.executeUpdate('drain')).toBe('draining; 2 in flight will finish');
+    await handle.cancel();
+    await expect(handle.result()).rejects.toThrow(/cancel/i);
+    const said = 'cancelled by the user (before that: drained by the user)';
+    expect(await handle.query(statusQuery)).toMatchObject({ phase: 'ended', headline: said, stopReason: said, counts: { cancelled: 2 } });
+    runMs = 20;
+    await replays('given-up');
+  });
+
+  it('that drains has no more time than its budget gives', async () => {
+    runMs = HELD;
+    const handle = await begin('out-of-time', { budget: { trials: 40 }, concurrency: 2 });
+    await eventually(async () => (await engine.status('out-of-time')).inFlight.length === 2);
+    const { elapsedSeconds } = await handle.query(statusQuery);
+    const wallSeconds = Math.ceil(elapsedSeconds) + 15;
+    await handle.executeUpdate(setBudgetUpdate, { args: [{ wallSeconds }] });
+    expect(await handle.executeUpdate('drain')).toBe('draining; 2 in flight will finish');
+    const result = (await handle.result()) as CampaignResult;
+    const stopReason = `The campaign has run for its ${wallSeconds} seconds of wall time (before that: drained by the user)`;
+    expect(result).toMatchObject({ status: 'stopped', stopReason, counts: { total: 2, cancelled: 2 } });
+    expect(result.elapsedSeconds).toBeGreaterThanOrEqual(wallSeconds);
+    runMs = 20;
+    await replays('out-of-time');
   });
 
   it('with a budget below what has run finishes what runs, and refuses limits that have passed', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { CampaignSpec } from '../../../src/domain/campaign.ts';
-import { budgetShareOf, stopVerdictOf } from '../../../src/domain/campaign-policy.ts';
+import { budgetShareOf, endReason, stopVerdictOf, timeVerdictOf } from '../../../src/domain/campaign-policy.ts';
 import { newCampaignState, statusOf } from '../../../src/domain/campaign-state.ts';
 import { addRow } from '../../../src/domain/table.ts';
 import type { TrialRow } from '../../../src/domain/trial.ts';
@@ -47,6 +47,25 @@ describe('hours in the status of a campaign', () => {
     expect(withSpec({ training, pruner }, { slots_per_node: '12' })).toMatchObject({ savedHours: 8, savedNodeHours: 8 / 12 });
     expect(withSpec({ training, pruner }).savedNodeHours).toBeUndefined();
     expect(withSpec({}).savedHours).toBeUndefined();
+  });
+});
+
+describe('a campaign that ends', () => {
+  it('in a harder way than it was to says both, the last word first', () => {
+    expect(endReason('cancelled by the user', undefined)).toBe('cancelled by the user');
+    expect(endReason('the same', 'the same')).toBe('the same');
+    expect(endReason('The deadline has passed.', 'drained by the user')).toBe('The deadline has passed (before that: drained by the user)');
+    expect(endReason('cancelled by the user', 'All 8 trials of the budget have ended.')).toBe(
+      'cancelled by the user (before that: All 8 trials of the budget have ended)',
+    );
+  });
+
+  it('has no time left when wall time or deadline say so, whatever its results are', () => {
+    const state = (budget: CampaignSpec['budget']) => ({ ...newCampaignState('c', 60_000), budget });
+    expect(timeVerdictOf(state({ trials: 1 }), 1e12)).toBeUndefined();
+    expect(timeVerdictOf(state({ wallSeconds: 60 }), 119_999)).toBeUndefined();
+    expect(timeVerdictOf(state({ wallSeconds: 60 }), 120_000)).toContain('60 seconds');
+    expect(timeVerdictOf(state({ deadline: new Date(90_000).toISOString() }), 90_000)).toContain('has passed');
   });
 });
 
