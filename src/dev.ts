@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Logger } from 'pino';
+import { withLockFile } from './lock-file.ts';
 import { makeFolderSync } from './make-folder.ts';
 import { cacheFolder } from './package-root.ts';
 import { loadDrivers } from './systems/load-drivers.ts';
@@ -60,8 +61,7 @@ async function start(options: DevOptions): Promise<Dev> {
   const folder = path.resolve(options.folder ?? path.join(cacheFolder(), 'dev'));
   makeFolderSync(folder);
   const noteFile = path.join(folder, 'server.json');
-  const joined = await joinServer(noteFile, options.signal);
-  const server = joined ?? (await ownServer(folder, noteFile, options));
+  const server = (await joinServer(noteFile, options.signal)) ?? (await joinOrStart(folder, noteFile, options));
   process.env.TEMPORAL_ADDRESS = server.address;
   const workers = await startWorkers({
     drivers: await loadDrivers(options.systems),
@@ -72,7 +72,7 @@ async function start(options: DevOptions): Promise<Dev> {
   return {
     address: server.address,
     uiUrl: server.uiUrl,
-    isJoined: joined !== undefined,
+    isJoined: server.isJoined,
     workers,
     ended: Promise.race([
       workers.finished,
@@ -89,15 +89,31 @@ async function start(options: DevOptions): Promise<Dev> {
       await workers.finished.catch((error: unknown) => options.logger.warn({ error: String(error) }, 'a worker did not stop in order'));
       if (!server.isOwned) return;
       await server.stop();
-      rmSync(noteFile, { force: true });
+      // Another may have started one of its own meanwhile.
+      if (readNote(noteFile)?.pid === server.pid) rmSync(noteFile, { force: true });
     },
   };
 }
 
-type AnyServer = Pick<DevServer, 'address' | 'uiUrl' | 'exited' | 'stop'> & { readonly isOwned: boolean };
+type AnyServer = Pick<DevServer, 'address' | 'uiUrl' | 'pid' | 'exited' | 'stop'> & {
+  /** It ends with us. */
+  readonly isOwned: boolean;
+  readonly isJoined: boolean;
+};
 
-async function ownServer(folder: string, noteFile: string, options: DevOptions): Promise<AnyServer> {
+/** Of several that start at the same moment one starts the server, and the others join it: two servers on one file would damage what it keeps. */
+async function joinOrStart(folder: string, noteFile: string, options: DevOptions): Promise<AnyServer> {
+  // May take minutes, so outside of the lock.
   const binary = await findTemporalBinary(options.say);
+  const { signal } = options;
+  return withLockFile(
+    path.join(folder, 'server.lock'),
+    async () => (await joinServer(noteFile, signal)) ?? (await ownServer(binary, folder, noteFile, options)),
+    { signal },
+  );
+}
+
+async function ownServer(binary: string, folder: string, noteFile: string, options: DevOptions): Promise<AnyServer> {
   const server = await startDevServer({
     binary,
     dbFile: path.join(folder, 'temporal.db'),
@@ -107,7 +123,7 @@ async function ownServer(folder: string, noteFile: string, options: DevOptions):
     onSpawn: ({ pid, address, uiUrl }) => writeNote(noteFile, { pid, ownerPid: process.pid, address, uiUrl }),
     signal: options.signal,
   });
-  return { ...server, isOwned: true };
+  return { ...server, isOwned: true, isJoined: false };
 }
 
 /** The server that already serves this folder: of another process that lives, or left behind by one that was killed (then it is ours now). */
@@ -119,8 +135,10 @@ async function joinServer(noteFile: string, signal: AbortSignal): Promise<AnySer
   return {
     address: note.address,
     uiUrl: note.uiUrl,
+    pid: note.pid,
     exited: goneFrom(note),
     isOwned,
+    isJoined: true,
     async stop() {
       process.kill(note.pid, 'SIGTERM');
     },

@@ -29,6 +29,7 @@ export function openDesk(state: CampaignState) {
   let fruitless = 0;
   let errands = 0;
   let isQuestionLeft = false;
+  let awaitedSince: number | undefined;
   let asked: 'no' | 'waiting' | 'slow' | 'answered' = 'no';
   let known: Set<string> | undefined;
   let parameterOrder: string[] | undefined;
@@ -39,7 +40,7 @@ export function openDesk(state: CampaignState) {
       isChanged = true;
     },
     async news(): Promise<void> {
-      await condition(() => isChanged || workflowInfo().continueAsNewSuggested);
+      await condition(() => isChanged || (workflowInfo().continueAsNewSuggested && awaitedSince === undefined));
       isChanged = false;
     },
     /** Renews what the Web UI shows, and tells people what is new; returns the former. */
@@ -201,6 +202,11 @@ export function openDesk(state: CampaignState) {
     },
     isAnswerSlow: (): boolean => asked === 'slow',
     isAsking: (): boolean => asked === 'waiting' || asked === 'slow',
+    /** Whether this run may grow on until the answer is there: to twice the history after which it was to go on as new. */
+    awaitAnswer(): boolean {
+      awaitedSince ??= workflowInfo().historyLength;
+      return workflowInfo().historyLength < 2 * awaitedSince;
+    },
     /** The answer would come to a run that is over: the next one asks again. */
     leaveQuestion(): void {
       isQuestionLeft = true;

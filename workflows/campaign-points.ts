@@ -29,7 +29,7 @@ export async function pointsAtHand(state: CampaignState, spec: CampaignSpec, des
   return state.enqueued.length + state.ahead.length > 0 ? 'points' : 'nothing';
 }
 
-/** An answer that comes when nothing more is started, or to a run that is over, is not waited for. */
+/** An answer that comes when nothing more is started, or to a run that goes on as new without it, is not waited for. */
 async function askWhileSearching(state: CampaignState, desk: Desk): Promise<void> {
   const scope = new CancellationScope();
   let isAnswered = false;

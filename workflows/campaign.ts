@@ -56,6 +56,8 @@ export async function hpoCampaign(source: unknown, carried?: CampaignCarry): Pro
       if (isOver(state)) break;
       await desk.news();
       if (workflowInfo().continueAsNewSuggested && !isOver(state)) {
+        // What the model's answer has cost is known with the answer only. Earlier versions left the question at once.
+        if (desk.isAsking() && patched('answer-awaited') && desk.awaitAnswer()) continue;
         guard.cancel();
         // Histories of earlier versions wait for a language model that thinks.
         if (desk.isAsking() && patched('question-left')) desk.leaveQuestion();

@@ -133,6 +133,19 @@ describe('holdfast dev', () => {
     expect(out).toContain('"code":"HF-TEMPORAL-UNREACHABLE"');
   });
 
+  it('started twice at the same moment runs one server', { timeout: 240_000 }, async () => {
+    const place = path.join(folder, 'twins');
+    const begin = async () => holdfast(['dev', '--folder', place, ...(await portWords()), '--json', '--quiet', '--log-level', 'silent']);
+    const twins = [await begin(), await begin()];
+    const addresses = [];
+    for (const { seen } of twins)
+      addresses.push(await eventually(() => /"address": "([^"]+)"/.exec(seen.out)?.[1], 180, `holdfast dev (${seen.err})`));
+    expect(new Set(addresses)).toEqual(new Set([noteIn(place).address]));
+    for (const { child } of twins) child.kill('SIGINT');
+    await Promise.all(twins.map(({ end }) => end));
+    await eventually(() => !existsSync(path.join(place, 'server.json')), 30, 'the end of the server');
+  });
+
   it('leaves no server behind when Ctrl-C comes while it starts', { timeout: 240_000 }, async () => {
     const { dev, server } = await beginning('hasty');
     dev.child.kill('SIGINT');

@@ -14,6 +14,8 @@ export type Scripted =
       readonly body?: string;
       readonly headers?: Readonly<Record<string, string>>;
       readonly delayMs?: number;
+      /** Answers when this is resolved. */
+      readonly after?: Promise<unknown>;
       /** Drop the connection instead of answering. */
       readonly hangUp?: boolean;
       /** Send a byte now and then, and never come to an end. */
@@ -96,6 +98,7 @@ async function answer(scripted: Exclude<Scripted, string>, incoming: IncomingMes
     incoming.socket.destroy();
     return;
   }
+  await scripted.after;
   if (scripted.delayMs !== undefined) await new Promise((resolve) => setTimeout(resolve, scripted.delayMs));
   const status = scripted.status ?? 200;
   response.writeHead(status, { 'content-type': 'application/json', ...scripted.headers });

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { readFile, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { makeFolder } from '../../make-folder.ts';
+import { processStart } from '../../process-start.ts';
 import { DriverError } from '../driver.ts';
 import { writeJsonDurably } from '../spool/durable-write.ts';
 
@@ -19,7 +19,7 @@ const TOUCH_MS = 20_000;
  */
 export async function holdState(directory: string): Promise<void> {
   const path = join(directory, 'holder.json');
-  const mine = { pid: process.pid, started: startOf(process.pid) ?? '', host: hostname() };
+  const mine = { pid: process.pid, started: processStart(process.pid) ?? '', host: hostname() };
   const other = await readHolder(path);
   if (other !== undefined && isOther(other, mine) && (await isAlive(other, mine.host, path))) {
     throw new DriverError(
@@ -51,21 +51,6 @@ function isOther(a: z.infer<typeof holder>, b: z.infer<typeof holder>): boolean 
 }
 
 async function isAlive(other: z.infer<typeof holder>, host: string, path: string): Promise<boolean> {
-  if (other.host === host) return startOf(other.pid) === other.started;
+  if (other.host === host) return processStart(other.pid) === other.started;
   return Date.now() - (await stat(path)).mtimeMs < STALE_MS;
-}
-
-/** When a process started, in clock ticks since boot (proc(5), field 22); undefined when there is none. Elsewhere than on Linux only whether it lives. */
-function startOf(pid: number): string | undefined {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[19];
-  } catch {
-    if (process.platform === 'linux') return undefined;
-  }
-  try {
-    process.kill(pid, 0);
-    return 'alive';
-  } catch {
-    return undefined;
-  }
 }
