@@ -1,7 +1,8 @@
 import { type Compared, type Comparison, compareCampaigns, type Difference, differingSettings, type Standing } from '../report/compare.ts';
 import { loadProfile } from '../spec/load-profile.ts';
-import { clip, columns, measured, plural } from '../view/format.ts';
+import { columns, measured, plural } from '../view/format.ts';
 import { valueMarks } from '../view/synthetic.ts';
+import { clip } from '../view/width.ts';
 import { CliError, type Exit } from './exit-codes.ts';
 import { type CliIo, type CommonOptions, print } from './io.ts';
 import { directed, type ReadCampaign, readCampaigns } from './read-campaign.ts';

@@ -1,9 +1,10 @@
 import type { Client } from '@temporalio/client';
 import type { CampaignStatus, SystemStatus } from '../../workflows/messages.ts';
 import type { TrialRow } from '../domain/trial.ts';
-import { age, clip, columns, duration, instant, measured, percent, plural } from '../view/format.ts';
+import { age, columns, duration, instant, measured, percent, plural } from '../view/format.ts';
 import { trialSummary } from '../view/parameters.ts';
 import { budgetLine, llmLine, progressHeadline, savingLine } from '../view/progress.ts';
+import { clip } from '../view/width.ts';
 import { mayAnswer, withAbsence } from './absent-worker.ts';
 import { askEnd, askLive, askStatus, askSystem, askTable } from './ask-campaign.ts';
 import { findCampaign, listCampaigns } from './campaigns.ts';

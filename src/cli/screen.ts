@@ -4,11 +4,12 @@ import { trialNumber } from '../domain/ids.ts';
 import type { TrialRow } from '../domain/trial.ts';
 import { failureProblems } from '../view/campaign.ts';
 import { endWords } from '../view/end-words.ts';
-import { age, clip, columns, duration, measured, percent, short } from '../view/format.ts';
+import { age, columns, duration, measured, percent, short } from '../view/format.ts';
 import { trialSummary } from '../view/parameters.ts';
 import { budgetShare, endedTrials, secondsLeft } from '../view/progress.ts';
 import { brokenMark, isBetter, rankedValue } from '../view/ranking.ts';
 import { valueMarks } from '../view/synthetic.ts';
+import { clip, displayWidth, visible } from '../view/width.ts';
 import type { Paint } from './io.ts';
 
 /** Everything that the watched campaign's screen shows. */
@@ -23,7 +24,7 @@ export interface Scene {
 export function screen(scene: Scene, size: { readonly width: number; readonly height: number }, paint: Paint): string[] {
   const { status } = scene;
   const width = Math.max(40, size.width);
-  const cut = (text: string) => clip(text, width);
+  const cut = (text: string) => clip(visible(text), width);
   const head = [
     `${paint('bold', clip(status.campaign, Math.max(8, width - 34)))}  ${paint(PHASE_STYLES[status.phase] ?? 'cyan', status.phase)}  ${duration(status.elapsedSeconds)}  ${status.system}`,
     progressLine(scene, width, paint),
@@ -71,8 +72,8 @@ function bestLine({ status, rows }: Scene, width: number, paint: Paint): string 
   const value = status.best?.values[0];
   if (objective === undefined || status.best === undefined || value === undefined) return paint('dim', 'no result yet');
   const text = clip(`best ${measured(value)} ${objective.metric} in trial ${status.best.number}${valueMarks(status.best)}`, width);
-  const line = sparkline(rows, objective.direction, Math.max(0, Math.min(24, width - text.length - 2)));
-  const left = width - text.length - line.length - 5;
+  const line = sparkline(rows, objective.direction, Math.max(0, Math.min(24, width - displayWidth(text) - 2)));
+  const left = width - displayWidth(text) - line.length - 5;
   const params = left > 16 ? `  ${trialSummary(status.best.params, left)}` : '';
   return `${paint('yellow', paint('bold', text))}${line === '' ? '' : `  ${paint('yellow', line)}`}${paint('dim', params)}`;
 }

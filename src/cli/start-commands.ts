@@ -201,11 +201,15 @@ async function firstFree(client: Client, name: string): Promise<number> {
 }
 
 /** Letters, digits, dots, dashes and underscores: an id that needs no quoting in a shell and makes a fair folder name. */
-function workflowName(name: string): string {
+export function workflowName(name: string): string {
   return (
     name
+      .replaceAll('ß', 'ss')
       .normalize('NFKD')
+      // Marks on letters, which the line above has set apart.
+      .replace(/\p{Mn}+/gu, '')
       .replace(/[^\w.-]+/g, '-')
+      .replace(/-{2,}/g, '-')
       .replace(/^[-.]+|[-.]+$/g, '')
       .slice(0, 60) || 'campaign'
   );

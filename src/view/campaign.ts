@@ -3,11 +3,12 @@ import { FAILURE_TABLE, type FailureClass } from '../domain/failures.ts';
 import type { LlmTotals } from '../domain/status.ts';
 import type { TrialRow } from '../domain/trial.ts';
 import { convergenceChart } from './chart.ts';
-import { clip, columns, instant, measured, percent, plain, plural, short } from './format.ts';
+import { columns, instant, measured, percent, plain, plural, short } from './format.ts';
 import { initials } from './parameters.ts';
 import { budgetLine, instantOf, llmLine, type ProgressInput, progressHeadline, savingLine } from './progress.ts';
 import { rankedValue, topRows } from './ranking.ts';
 import { syntheticNote } from './synthetic.ts';
+import { clip, displayWidth } from './width.ts';
 
 /** What a campaign's current details are made from: a `CampaignStatus`. */
 export interface CampaignDetailsInput extends ProgressInput {
@@ -94,7 +95,7 @@ export function leaderboard(top: readonly TrialRow[], input: Pick<ProgressInput,
         ...shown.map((name) => (Object.hasOwn(row.params, name) ? clip(short(row.params[name]), 18) : '–')),
       ]),
     ]);
-  const isWide = (lines: readonly string[]) => Math.max(...lines.map((line) => line.length)) > WIDEST_LINE;
+  const isWide = (lines: readonly string[]) => Math.max(...lines.map(displayWidth)) > WIDEST_LINE;
   const unique = new Set(names.map(initials)).size === names.length;
   const label = isWide(table(names, String)) && unique ? initials : String;
   let shown = names;

@@ -1,5 +1,7 @@
 /** How numbers, times and words stand in everything people look at: four significant digits, ages as "3 h". */
 
+import { displayWidth, visible } from './width.ts';
+
 /** A measured value with four significant digits, trailing zeros kept so that columns line up: 0.35 → `0.3500`, 12345.6 → `12346`. */
 export function measured(value: number): string {
   if (!Number.isFinite(value)) return String(value);
@@ -8,9 +10,9 @@ export function measured(value: number): string {
   return size >= 1000 ? value.toFixed(0) : value.toPrecision(4);
 }
 
-/** A value as short as four significant digits allow: 0.35 → `0.35`, 1e-5 → `1e-5`, whole numbers below a milliard in full. */
+/** A value as short as four significant digits allow: 0.35 → `0.35`, 1e-5 → `1e-5`, whole numbers below a milliard in full. Text stays on one line. */
 export function short(value: unknown): string {
-  if (typeof value !== 'number') return String(value);
+  if (typeof value !== 'number') return visible(String(value));
   if (!Number.isFinite(value)) return String(value);
   if (Number.isInteger(value) && Math.abs(value) < 1e9) return String(value);
   const size = Math.abs(value);
@@ -62,11 +64,6 @@ export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** Cuts to `most` characters; a cut text ends with an ellipsis. */
-export function clip(text: string, most: number): string {
-  return text.length <= most ? text : `${text.slice(0, Math.max(0, most - 1))}…`;
-}
-
 /** Text from elsewhere as one line of Markdown that reads as written: no markup, no HTML, no line breaks. */
 export function plain(text: string): string {
   return text
@@ -87,7 +84,7 @@ export function columns(table: readonly (readonly string[])[], gap = '  '): stri
     const cells = table.map((row) => row[column] ?? '');
     const body = cells.slice(1).filter((cell) => cell !== '');
     return {
-      width: Math.max(0, ...cells.map((cell) => [...cell].length)),
+      width: Math.max(0, ...cells.map(displayWidth)),
       right: body.length > 0 && body.every((cell) => /^[-+]?[\d.,]+(e[-+]?\d+)?( (%|s|min|h|d))?$|^(NaN|-?Infinity|–)$/.test(cell)),
     };
   });
@@ -95,7 +92,7 @@ export function columns(table: readonly (readonly string[])[], gap = '  '): stri
     shape
       .map(({ width, right }, column) => {
         const cell = row[column] ?? '';
-        const padding = ' '.repeat(width - [...cell].length);
+        const padding = ' '.repeat(width - displayWidth(cell));
         return right ? padding + cell : cell + padding;
       })
       .join(gap)

@@ -1,5 +1,6 @@
 import type { ParameterValue, Point, Space } from '../domain/space.ts';
-import { clip, short } from './format.ts';
+import { short } from './format.ts';
+import { clip, displayWidth } from './width.ts';
 
 /** What people ask about first, by name; everything else follows in the order of the space. */
 const TELLING_FIRST: readonly RegExp[] = [
@@ -45,16 +46,16 @@ export function trialSummary(params: Point, most = 60, order: readonly string[] 
   const pairs = (label: (name: string) => string) =>
     active.map((name) => `${label(name)}=${clip(short(params[name] as ParameterValue), 24)}`);
   const full = pairs((name) => name).join(' ');
-  if (full.length <= most) return full;
+  if (displayWidth(full) <= most) return full;
 
   const shortNames = active.map(initials);
   const unique = new Set(shortNames).size === shortNames.length;
   const words = pairs(unique ? initials : (name) => name);
   const all = words.join(' ');
-  if (all.length <= most) return all;
+  if (displayWidth(all) <= most) return all;
   let line = '';
   for (const word of words) {
-    if (line.length + word.length + 1 > most - 2) break;
+    if (displayWidth(line) + displayWidth(word) + 1 > most - 2) break;
     line += line === '' ? word : ` ${word}`;
   }
   return line === '' ? clip(all, most) : `${line} …`;

@@ -17,6 +17,7 @@ import { quoteCommand } from '../../../src/ssh/quote.ts';
 import { brokenMark } from '../../../src/view/ranking.ts';
 import { valueMarks } from '../../../src/view/synthetic.ts';
 import { trialDetails } from '../../../src/view/trial.ts';
+import { displayWidth } from '../../../src/view/width.ts';
 import type { CampaignStatus, TrialView } from '../../../workflows/messages.ts';
 import { SPEC } from '../report/campaign.ts';
 import { completed, failed, START, statusOf } from '../view/rows.ts';
@@ -48,6 +49,18 @@ function scene(change: Partial<Scene> = {}): Scene {
 }
 
 describe('the watched screen', () => {
+  it.each([80, 140])('keeps to %d columns and to its lines, whatever letters, emoji or line breaks a value holds', (width) => {
+    const params = { text: 'zwei\nzeilen \u001b[2J 日本語🚀', more: '日本語'.repeat(40), third: 0.5 };
+    const rows = Array.from({ length: 14 }, (_, index) => completed(index + 1, 0.3, { params }));
+    const { status, live } = scene();
+    const problems = ['the model said:\n\u001b[31m日本語 '.repeat(20)];
+    const shown = { ...status, problems, best: { ...status.best, params } } as CampaignStatus;
+    const lines = screen({ status: shown, rows, live }, { width, height: 24 }, plain);
+    for (const line of lines) expect(displayWidth(line)).toBeLessThanOrEqual(width);
+    expect(lines.join('')).not.toMatch(/\p{Cc}/u);
+    expect(lines.join('')).toContain('text=zwei\\nzeilen');
+  });
+
   it.each([
     [120, 30],
     [80, 24],

@@ -26,6 +26,7 @@ describe('numbers', () => {
     [0.016_234_5, '0.01623'],
     [1.5e7 + 0.5, '1.5e7'],
     ['resnet18', 'resnet18'],
+    ['two\nlines', 'two\\nlines'],
     [true, 'true'],
   ])('a parameter %s is as short as four digits allow: %s', (value, text) => {
     expect(short(value)).toBe(text);
