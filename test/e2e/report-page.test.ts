@@ -93,6 +93,25 @@ describe.skipIf(EXECUTABLE === undefined)('the report in a browser', () => {
     expect(errors).toEqual([]);
     expect(titles[0]).toBe('Failures');
     expect(await page.locator('.number.best').textContent()).toBe('–no val_accuracy');
+    // On a phone message and advice are read without scrolling sideways.
+    await page.setViewportSize({ width: 390, height: 844 });
+    for (const words of await page.locator('.told').first().locator('td').all()) {
+      const box = await words.boundingBox();
+      expect((box?.x ?? 0) + (box?.width ?? 0)).toBeLessThanOrEqual(390);
+    }
+    const [content, room] = (await page.evaluate(
+      "['scrollWidth', 'clientWidth'].map((width) => document.querySelector('.told')[width])",
+    )) as number[];
+    expect(content).toBeLessThanOrEqual(room as number);
+    await page.close();
+  });
+
+  it('of one trial compares it with no other', async () => {
+    const { page, errors } = await open(campaignOf(1), 390);
+    expect(errors).toEqual([]);
+    expect((await page.locator('.number').allTextContents()).join()).not.toContain('better than');
+    expect(await page.locator('footer').textContent()).toContain('1 of 1 trial has a valid result.');
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390);
     await page.close();
   });
 });

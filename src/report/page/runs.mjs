@@ -131,11 +131,11 @@
     );
   }
 
-  /** A table with a row per entry; `cells` gives attributes and content of each cell. */
+  /** A table with a row per entry, on a phone a paragraph per entry; `rows` gives class and content of each cell. */
   const table = (names, rows) =>
     element(
       'div',
-      { class: 'scroll' },
+      { class: 'scroll told' },
       element(
         'table',
         {},
@@ -155,7 +155,7 @@
             element(
               'tr',
               {},
-              cells.map(([kind, content]) => element('td', { class: kind }, content)),
+              cells.map(([kind, content], index) => element('td', { class: kind, 'data-head': names[index] }, content)),
             ),
           ),
         ),

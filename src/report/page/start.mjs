@@ -55,7 +55,7 @@
             ? number(measured(summary.early_stopping.saved_slot_hours), 'slot-hours saved by early stopping')
             : number(measured(summary.early_stopping.saved_node_hours), 'node-hours saved by early stopping'),
         summary.utilisation === null ? null : number(`${Math.round(summary.utilisation * 100)} %`, 'of the slot time was training'),
-        summary.improvement === null
+        summary.improvement === null || ranked.length < 2
           ? null
           : number(`${summary.improvement >= 0 ? '+' : ''}${measured(summary.improvement)}`, 'better than the first trial'),
       ),
@@ -162,7 +162,7 @@
     element(
       'footer',
       {},
-      `Made by Holdfast from the campaign's history. ${ranked.length} of ${report.trials.length} trials have a valid result.`,
+      `Made by Holdfast from the campaign's history. ${ranked.length} of ${report.trials.length} ${report.trials.length === 1 ? 'trial has' : 'trials have'} a valid result.`,
     ),
   );
 
