@@ -47,6 +47,8 @@ MAX_RECENT = 16
 BALLAST_SECONDS = 10
 # So long an end by a signal from outside waits for the batch system to reach the agent as well.
 OUTSIDE_SECONDS = 2.0
+# A batch system signals the agent, and the job script hands the signal on: what comes so soon after is the same request.
+SAME_REQUEST_SECONDS = 5.0
 # Beats without our lock file before a folder counts as removed where the file system still holds the file for us (NFS), or it was moved.
 MISSING_BEATS = 3
 EXIT_ANOTHER_LIVES = 3
@@ -74,12 +76,26 @@ def sync_folder(path: str) -> None:
         os.close(fd)
 
 
+def native(text: str) -> str:
+    """A text as the system calls of this Python want it, so that they get UTF-8: in the C locale, which many batch jobs have, Python 3.6 knows ASCII only."""
+    try:
+        return os.fsdecode(text.encode("utf-8", "surrogateescape"))
+    except UnicodeError:
+        # No text that a system call could take: whoever makes the call hears of it.
+        return text
+
+
+def plain(name: str) -> str:
+    """The other way: a name that the system gave, as text."""
+    return os.fsencode(name).decode("utf-8", "surrogateescape")
+
+
 def write_whole(path: str, text: str, durable: bool) -> None:
     """Writes a file so that a reader sees all of it or nothing: temporary name, fsync if durable, rename."""
     temporary = "{}.{}.tmp".format(path, os.getpid())
     try:
         with open(temporary, "wb") as stream:
-            stream.write(text.encode("utf-8"))
+            stream.write(text.encode("utf-8", "replace"))
             stream.flush()
             if durable:
                 os.fsync(stream.fileno())
@@ -279,7 +295,7 @@ class Launch:
         return "trials/{}/attempt-{}".format(self.job_folder(trial), attempt)
 
     def path(self, relative: str) -> str:
-        return os.path.join(self.folder, relative)
+        return os.path.join(self.folder, native(relative))
 
     def token(self, name: str) -> str:
         return "{}:{}".format(self.id, name)
@@ -925,7 +941,7 @@ def list_files(folder: str) -> List[Json]:
             size, digest = hash_file(path)
         except OSError:
             continue
-        files.append({"path": name, "size": size, "sha256": digest})
+        files.append({"path": plain(name), "size": size, "sha256": digest})
         if len(files) == MAX_FILES:
             break
     return files
@@ -1026,9 +1042,10 @@ class Attempt:
             HOLDFAST_TOKEN=launch.token(self.name),
             PYTHONPATH=os.pathsep.join(part for part in (HERE, env.get("PYTHONPATH", "")) if part),
         )
-        words = [expand(str(word), known) for word in record["command"]]
+        words = [native(expand(str(word), known)) for word in record["command"]]
         if not words:
             raise BadCommand("The campaign has no training command.")
+        env = {native(key): native(value) for key, value in env.items()}
         return StartPlan(words, env, bundle or self.folder, self.folder, setting.cpus, int(launch.limits["log_bytes"]))
 
     def resume_folder(self) -> Optional[str]:
@@ -1274,6 +1291,7 @@ class Agent:
         self.leaving = None  # type: Optional[Ending]
         self.reason = ""
         self.terms = 0
+        self.term_at = 0.0
         self.full_until = 0.0
         self.finished = 0
         self.busy_seconds = 0.0
@@ -1322,8 +1340,11 @@ class Agent:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.on_term)
 
-    def on_term(self, number: int, _frame: Any) -> None:
-        self.terms += 1
+    def on_term(self, _number: int, _frame: Any) -> None:
+        now = time.monotonic()
+        if self.terms == 0 or now - self.term_at >= SAME_REQUEST_SECONDS:
+            self.terms += 1
+            self.term_at = now
 
     def run(self) -> int:
         self.listen()

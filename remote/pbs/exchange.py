@@ -49,6 +49,14 @@ def file_name(name: str) -> str:
     return quote(name, safe="-_.!~*'()")
 
 
+def native(text: str) -> str:
+    """A text as the system calls of this Python want it, so that they get UTF-8: in the C locale, which ssh may leave us, Python 3.6 knows ASCII only."""
+    try:
+        return os.fsdecode(text.encode("utf-8", "surrogateescape"))
+    except UnicodeError:
+        return text
+
+
 def read_text(path: str, limit: int = 65536) -> Optional[str]:
     try:
         with open(path, "rb") as stream:
@@ -64,6 +72,16 @@ def read_json(path: str) -> Optional[Json]:
         return value if isinstance(value, dict) else None
     except (OSError, ValueError):
         return None
+
+
+def read_certain(path: str) -> Optional[Json]:
+    """The JSON object in a file; None where there is no file, or it holds none. Raises OSError where the file system does not let it be read."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            value = json.load(stream)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def write_whole(path: str, text: str) -> None:
@@ -116,6 +134,17 @@ def names_in(folder: str) -> List[str]:
         return []
 
 
+def can_be_listed(folder: str) -> bool:
+    """False where the file system does not say what is in a folder; one that is not there holds nothing."""
+    try:
+        os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return True
+
+
 def age_seconds(path: str) -> Optional[float]:
     """
     Age by the file system's own clock: a new file's time against this one's, so that no two computers' clocks are compared. None when there is no
@@ -138,7 +167,7 @@ def call(words: List[str], seconds: float, extra: Optional[Dict[str, str]] = Non
     env = dict(os.environ, TZ="UTC", **(extra or {}))
     try:
         process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, start_new_session=True
+            [native(word) for word in words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, start_new_session=True
         )
     except OSError:
         return {"exit": 127, "stdout": "", "stderr": "{}: command not found".format(words[0])}
@@ -184,10 +213,17 @@ class Launch:
     def spool(self, *parts: str) -> str:
         return os.path.join(self.folder, "spool", *parts)
 
-    def pilots(self) -> Iterator["Pilot"]:
-        for name in names_in(os.path.join(self.folder, "pilots")):
-            folder = os.path.join(self.folder, "pilots", name)
-            about = read_json(os.path.join(folder, "pbs", "pilot.json"))
+    def pilots(self, unread: Optional[List[str]] = None) -> Iterator["Pilot"]:
+        """A pilot that cannot be read is none that is not there: the campaign goes into `unread`, without which OSError is raised."""
+        folder = os.path.join(self.folder, "pilots")
+        for name in names_in(folder):
+            try:
+                about = read_certain(os.path.join(folder, name, "pbs", "pilot.json"))
+            except OSError:
+                if unread is None:
+                    raise
+                unread.append(self.campaign)
+                continue
             if about is not None:
                 yield Pilot(self, str(about["pilot"]), about)
 
@@ -446,7 +482,7 @@ class Exchange:
         if (record.get("error") or {}).get("class") != "node_failure" or ".." in directory.split("/"):
             return
         # The record is written by whoever found the attempt; where it ran stands in its start.
-        started = read_json(os.path.join(launch.folder, directory, "started")) or {}
+        started = read_json(os.path.join(launch.folder, native(directory), "started")) or {}
         node = file_name(str(started.get("host") or "").split(".")[0])
         pilot = file_name(str(started.get("agent") or "").partition("@")[0])
         if not node or not pilot:
@@ -524,7 +560,7 @@ class Exchange:
 
     def is_taken(self, launch: Launch, name: str) -> bool:
         """Whether an agent has an attempt, of which a second offer may lie in ready/ or withdrawn/."""
-        return self.where(launch, name) == "claimed" or os.path.exists(os.path.join(launch.folder, attempt_folder(launch, name), "started"))
+        return self.where(launch, name) == "claimed" or os.path.exists(os.path.join(launch.folder, native(attempt_folder(launch, name)), "started"))
 
     def ask_to_stop(self, launch: Launch, name: str, reason: str) -> str:
         write_whole(launch.spool("stop", name), reason[:500])
@@ -735,14 +771,17 @@ class Exchange:
         asked = {str(name) for name in wanted.get("pilots", [])}
         pilots = []  # type: List[Json]
         ids = []  # type: List[str]
+        unread = []  # type: List[str]
         for launch in self.launches.values():
-            for pilot in launch.pilots():
+            if not can_be_listed(os.path.join(launch.folder, "pilots")):
+                unread.append(launch.campaign)
+            for pilot in launch.pilots(unread):
                 row = self.pilot_row(pilot, pilot.name in asked)
                 if row is not None:
                     pilots.append(row)
                     if "id" in row and "ended" not in row:
                         ids.append(row["id"])
-        found = {"pilots": pilots, "qstat": self.ask(ids)}  # type: Json
+        found = {"pilots": pilots, "qstat": self.ask(ids), "unread": sorted(set(unread))}  # type: Json
         for row in pilots:
             tried(lambda each: self.note_seen(each, found["qstat"]), row)
         found.update(self.records(int(wanted.get("max_bytes", ANSWER_BYTES))))
@@ -886,13 +925,14 @@ def is_result(each: Json) -> bool:
 def read_files(launch: Launch, directory: str, names: List[str], max_bytes: int) -> List[Json]:
     found = []  # type: List[Json]
     for name in names:
-        path = os.path.join(launch.folder, directory, name)
+        path = os.path.join(launch.folder, native(directory), native(name))
         if ".." in path.split("/"):
             continue
         try:
             with open(path, "rb") as stream:
                 content = stream.read(max_bytes + 1)
-        except OSError:
+        except (OSError, ValueError):
+            # Gone, or no name that a file can have: a record may hold anything.
             continue
         if len(content) > max_bytes:
             continue

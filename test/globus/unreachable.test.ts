@@ -459,6 +459,39 @@ describe.skipIf(!HAS_GLOBUS_PYTHON)('an endpoint that cannot be reached', () => 
     await second.end();
   });
 
+  it('whose process died before any small task of ours had come, and whose next one cannot be told from it: what was sent later shows what is gone', async () => {
+    const driver = rig.restart({ stateDirectory: join(rig.folder, 'state-overtaken'), times: { ...RIG_TIMES, lossCheck: 1 } });
+    rig.service.fault = withoutConsole;
+    try {
+      const plan = rig.plan('overtaken');
+      const system = { ...plan.spec.system, settings: { ...plan.spec.system.settings, functionTimeoutSeconds: 3_600 } };
+      await driver.prepareLaunch({ ...plan, spec: { ...plan.spec, system } }, () => undefined);
+      rig.endpoint.workers = 0;
+      await driver.send(offers('overtaken', 2));
+      rig.endpoint.loseQueued();
+      rig.endpoint.killProcess();
+      rig.endpoint.workers = 4;
+      await driver.send(offers('overtaken', 3, { x: 0.5, seconds: 600 }).slice(2));
+      const lost = await lookUntil(
+        () => driver,
+        (records) => records.length >= 2,
+      );
+      expect(lost.map(({ trial, status, retried }) => [trial, status, retried]).sort()).toEqual(
+        [1, 2].map((number) => [`trial-000${number}`, 'completed', 1]),
+      );
+      await driver.send(stops('overtaken', 3).slice(2));
+      const [last] = await lookUntil(
+        () => driver,
+        (records) => records.length >= 1,
+      );
+      expect([last?.trial, last?.status, last?.retried]).toEqual(['trial-0003', 'stopped', undefined]);
+    } finally {
+      rig.service.fault = () => undefined;
+      rig.endpoint.workers = 4;
+    }
+    await driver.closeLaunch('overtaken');
+  });
+
   it('whose process died unseen with our small tasks in hand is asked again: its trial ends', async () => {
     const { driver } = rig;
     rig.endpoint.workers = 1;

@@ -126,6 +126,41 @@ def test_a_pilot_that_must_go_gives_its_trials_back_with_their_checkpoints(spool
     assert launch.names("ready") == ["trial-0003.1"]
 
 
+def test_a_slow_checkpoint_has_its_grace_when_a_job_script_hands_on_the_signal_that_the_agent_has_had(spool, tmp_path):
+    go = tmp_path / "go"
+    line = 'while [ ! -e "$HOLDFAST_STOP_FILE" ] || [ ! -e "$1" ]; do sleep 0.05; done; mkdir "$HOLDFAST_OUT/checkpoint"; touch "$HOLDFAST_OUT/checkpoint/a"'
+    launch = spool(["/bin/sh", "-c", line, "training", str(go)], limits=PATIENT)
+    launch.offer(1)
+    agent = launch.agent()
+    wait_for(lambda: launch.heartbeat()["busy"])
+    before = time.monotonic()
+    agent.terminate()
+    wait_for((launch.attempt(1) / "stop").exists)
+    agent.terminate()
+    if time.monotonic() - before > 4:
+        pytest.skip("the second signal was sent too late to be the same request")
+    beat = launch.heartbeat()["beat"]
+    wait_for(lambda: launch.heartbeat()["beat"] > beat + 3)
+    go.touch()
+    assert agent.wait(timeout=60) == 0
+    record = launch.done("trial-0001.1")
+    assert (record["status"], record["exit_code"], record["has_checkpoint"]) == ("returned", 0, True)
+
+
+def test_signals_that_come_soon_after_each_other_are_one_request_to_end(monkeypatch):
+    spec = importlib.util.spec_from_file_location("agent", str(AGENT))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    agent = module.Agent.__new__(module.Agent)
+    agent.terms, agent.term_at = 0, 0.0
+    told = []
+    for now in (100, 100.1, 104.9, 105, 106, 110):
+        monkeypatch.setattr(module.time, "monotonic", lambda now=now: now)
+        agent.on_term(signal.SIGTERM, None)
+        told.append(agent.terms)
+    assert told == [1, 1, 1, 2, 2, 3]
+
+
 def test_a_trial_that_was_given_back_goes_on_from_its_checkpoint(spool):
     line = 'cat "$HOLDFAST_RESUME_FROM/state" > "$HOLDFAST_OUT/from"; echo "{\\"y\\": 1}" > "$HOLDFAST_OUT/results.json"'
     launch = spool(["/bin/sh", "-c", 'if [ -n "$HOLDFAST_RESUME_FROM" ]; then ' + line + "; else " + OBEDIENT + "; fi", "training", "{x}"], limits=PATIENT)

@@ -103,6 +103,19 @@ def test_words_of_the_command_are_never_read_by_a_shell(spool, tmp_path):
     assert not (tmp_path / "touched").exists()
 
 
+def test_names_and_values_beyond_ascii_arrive_also_where_python_knows_no_more_in_the_locale_of_a_batch_job(spool, tmp_path):
+    line = 'printf "%s|%s" "$1" "$SIZE" > "$HOLDFAST_OUT/größe ✓.txt"; ' + RESULT
+    launch = spool(shell(line) + ["{size}"], folder=tmp_path / "größe ✓", env={"SIZE": "groß ✓"}, job_pattern="größe {job_id}")
+    launch.offer(1, params={"size": "groß ✓"})
+    # Python 3.6 is so by itself where the locale is C.
+    record = launch.run(env={"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"})["trial-0001.1"]
+    assert (record["status"], record["error"]) == ("completed", None)
+    assert record["directory"] == "trials/größe trial-0001/attempt-1"
+    assert "größe ✓.txt" in [each["path"] for each in record["files"]]
+    written = launch.path(record["directory"], "größe ✓.txt").read_text()
+    assert written == "groß ✓|groß ✓"
+
+
 def test_placeholders_and_environment_tell_the_training_everything(spool, tmp_path):
     code = "\n".join(
         [

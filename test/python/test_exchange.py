@@ -28,11 +28,12 @@ class Site:
         for file in ("pbs/exchange.py", "pbs/submit.sh", "agent.py", "holdfast.py"):
             shutil.copy(ROOT / "remote" / file, self.tools)
 
-    def ask(self, die_after=0, **request):
+    def ask(self, die_after=0, env=None, **request):
         """The answer; None when the exchange was killed."""
         dying = [str(DYING), str(die_after)] if die_after else []
         command = [sys.executable, *dying, str(self.tools / "exchange.py"), str(self.folder / "state")]
-        done = subprocess.run(command, input=json.dumps(dict(request, qsub_seconds=0)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        told = json.dumps(dict(request, qsub_seconds=0))
+        done = subprocess.run(command, input=told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, env=dict(os.environ, **(env or {})))
         if done.returncode == -signal.SIGKILL:
             return None
         assert done.returncode == 0, done.stderr
@@ -223,6 +224,46 @@ def test_what_cannot_be_settled_on_one_disk_keeps_nobody_from_the_look(site):
     assert [row["pilot"] for row in answer["look"]["pilots"]] == ["c.p1"]
     (pbs / "ended.json").rmdir()
     assert site.ask(settle=[end])["settle"] == [{"answer": "settled"}]
+
+
+def test_pilots_that_a_file_system_does_not_let_be_read_are_not_taken_for_absent(site):
+    site.prepare()
+    pbs = make_pilot(site)
+    look = {"look": {"pilots": ["c.p1"]}}
+    seen = site.ask(**look)["look"]
+    assert ([row["pilot"] for row in seen["pilots"]], seen["unread"]) == (["c.p1"], [])
+    # As a part of the file system that is away: the name is there, and reading it fails.
+    (pbs / "pilot.json").rename(pbs / "kept")
+    (pbs / "pilot.json").mkdir()
+    second = pbs.parents[1] / "c.p2" / "pbs"
+    second.mkdir(parents=True)
+    (second / "pilot.json").write_text((pbs / "kept").read_text().replace("c.p1", "c.p2"))
+    seen = site.ask(**look)["look"]
+    assert ([row["pilot"] for row in seen["pilots"]], seen["unread"]) == (["c.p2"], ["c"])
+    # Nor is a launch closed of which it is not known what runs.
+    with pytest.raises(AssertionError, match="IsADirectoryError"):
+        site.ask(close="c")
+    (pbs / "pilot.json").rmdir()
+    (pbs / "kept").rename(pbs / "pilot.json")
+    assert site.ask(**look)["look"]["unread"] == []
+    # What was removed is absent.
+    shutil.rmtree(pbs.parent)
+    seen = site.ask(**look)["look"]
+    assert ([row["pilot"] for row in seen["pilots"]], seen["unread"]) == (["c.p2"], [])
+
+
+@pytest.mark.parametrize("env", [{}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}])
+def test_files_of_any_name_come_along_also_where_python_knows_no_more_than_ascii(site, env):
+    site.prepare()
+    attempt = site.launch / "trials" / "größe trial-0001" / "attempt-1"
+    attempt.mkdir(parents=True)
+    (attempt / "größe ✓.txt").write_text("yes")
+    names = ["größe ✓.txt", "not there ✓", "\ud800", "a\0b"]
+    record = {"campaign": "c", "trial": "trial-0001", "attempt": 1, "status": "completed", "directory": "trials/größe trial-0001/attempt-1"}
+    record["files"] = [{"path": name, "size": 3, "sha256": "x"} for name in names]
+    (site.launch / "spool" / "done" / "trial-0001.1.json").write_text(json.dumps(record))
+    files = site.ask(env=env, look={"collect_bytes": 1000})["look"]["files"]
+    assert {key: [each["path"] for each in found] for key, found in files.items()} == {"c/trial-0001.1": ["größe ✓.txt"]}
 
 
 def test_an_order_that_finds_its_disk_full_holds_up_no_other(site):

@@ -3,6 +3,7 @@ import { lookAnswer, type Seen, seen as seenSchema } from './answers.ts';
 import type { CampaignFacts } from './campaign-facts.ts';
 import { type CampaignLook, isForgotten } from './campaign-watch.ts';
 import { submitControl, taskEnd } from './control-tasks.ts';
+import { newestStart, noteOvertaken, type TaskOrder, taskOrder } from './overtaken.ts';
 import { isWaiting, submitOrWait } from './waiting-attempts.ts';
 import { endAttempt, givenUp, judgeSight, sight } from './watch-trials.ts';
 import type { GlobusTask } from './wire.ts';
@@ -45,12 +46,17 @@ export async function takeInScout(look: CampaignLook, tasks: ReadonlyMap<string,
   const parsed = end.kind === 'value' ? lookAnswer.safeParse(end.value) : undefined;
   if (!parsed?.success) return;
   const again: string[] = [];
+  const sights = new Map<string, Seen>();
   for (const name of scout.names) {
-    const seen = parsed.data.found[`${name} ${facts.directory}`];
-    if (seen === undefined) continue;
-    const read = seenSchema.safeParse(seen);
-    if (!read.success) takeInDamage(facts, name);
-    else if (takeInSight(look, name, read.data, scout.withRestart || isOfAnotherEngine(facts, name, parsed.data.engine))) again.push(name);
+    const read = seenSchema.safeParse(parsed.data.found[`${name} ${facts.directory}`]);
+    if (read.success) sights.set(name, read.data);
+    else if (parsed.data.found[`${name} ${facts.directory}`] !== undefined) takeInDamage(facts, name);
+  }
+  const order = taskOrder(facts);
+  const queue = { order, newest: newestStart(facts.attempts, sights, order) };
+  for (const [name, seen] of sights) {
+    const isLost = scout.withRestart || isOfAnotherEngine(facts, name, parsed.data.engine) || isOvertaken(look, name, seen, queue);
+    if (takeInSight(look, name, seen, isLost)) again.push(name);
     else if (parsed.data.engine != null && scout.before.get(name) === tasksOf(facts, name)) noteEngine(facts, name, parsed.data.engine);
   }
   if (again.length === 0) return;
@@ -69,6 +75,18 @@ function tasksOf(facts: CampaignFacts, name: string): string {
 function isOfAnotherEngine(facts: CampaignFacts, name: string, engine: string | null | undefined): boolean {
   const before = facts.attempts[name]?.engine;
   return engine != null && before !== undefined && before !== engine;
+}
+
+function isOvertaken(
+  { facts, watch, times }: CampaignLook,
+  name: string,
+  seen: Seen,
+  queue: { readonly order: TaskOrder; readonly newest: number },
+): boolean {
+  const attempt = facts.attempts[name];
+  if (attempt === undefined || attempt.ended !== undefined) return false;
+  const patience = { nowSeconds: performance.now() / 1000, patienceSeconds: times.lossCheck };
+  return noteOvertaken(attempt, seen, sight(watch.sights, name), { ...queue, ...patience });
 }
 
 function noteEngine(facts: CampaignFacts, name: string, engine: string): void {

@@ -24,6 +24,8 @@ export interface AttemptSight {
   unreachableSince?: number;
   /** The file system must be asked: the service has lost it, or its agent may be dead. */
   isSuspect?: boolean;
+  /** Trials that were sent after these tasks have begun, and nothing of it was there at any look since (seconds of performance.now()). */
+  overtaken?: { readonly tasks: string; readonly at: number };
   /** Tasks that the service did not know at the last look: one that was just taken may not be everywhere yet. */
   unknown?: ReadonlySet<string>;
 }

@@ -115,8 +115,13 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
     if (!seen) throw new DriverError('transport', 'HF-PBS-ANSWER', `system ${name} answered without a look. It is asked again.`);
     for (const [key, files] of Object.entries(seen.files)) cameAlong.set(key, files);
     for (const key of [...cameAlong.keys()].slice(0, Math.max(0, cameAlong.size - KEPT_FILES))) cameAlong.delete(key);
-    const judged = judgePilots(seen.pilots, seen.qstat, missing, seconds(), lostRule, pilots);
-    return { seen, judged };
+    return { seen, judged: judge(seen, pilots) };
+  }
+
+  /** Of a campaign whose file system does not answer nothing is concluded from a pilot's absence. */
+  function judge({ pilots, qstat, unread }: NonNullable<ExchangeAnswer['look']>, asked: readonly AskedPilot[]) {
+    const certain = asked.filter(({ campaign }) => !unread.includes(campaign));
+    return judgePilots(pilots, qstat, missing, seconds(), lostRule, certain);
   }
 
   async function look(request: LookRequest, signal: AbortSignal): Promise<LookResult | undefined> {
@@ -134,7 +139,7 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
       if (answer.look) {
         seen = answer.look;
         for (const [key, files] of Object.entries(seen.files)) cameAlong.set(key, files);
-        judged = judgePilots(seen.pilots, seen.qstat, missing, seconds(), lostRule, pilots);
+        judged = judge(seen, pilots);
       }
     }
     const running = seen.pilots.flatMap((row) =>
@@ -142,10 +147,12 @@ export function createPbsDriver(options: PbsDriverOptions): PbsDriver {
         .filter((beat) => beat.state !== 'ended')
         .map((beat) => ({ campaign: row.campaign, pilot: row.pilot, busy: beat.busy })),
     );
-    const notices = [...heldNotices(), ...gone.notices(), ...badNodes(seen.avoided), ...allocations.notices, ...judged.notices].slice(
-      0,
-      10,
+    const unread = seen.unread.map(
+      (campaign) =>
+        `${campaign}: the file system of its launch folder does not let it be read; its pilots count as they were until it does`,
     );
+    const told = [...heldNotices(), ...gone.notices(), ...unread, ...badNodes(seen.avoided), ...allocations.notices];
+    const notices = [...told, ...judged.notices].slice(0, 10);
     return newsOf({ ended: seen.done, running, pilots: judged.seen, broken: seen.broken, notices }, request);
   }
 

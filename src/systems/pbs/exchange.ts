@@ -94,6 +94,8 @@ const remoteFile = z.object({ path: z.string(), base64: z.string() });
 const look = z.object({
   pilots: z.array(pilotRow),
   qstat: qstatAnswer.nullable(),
+  /** Campaigns whose file system did not let all their pilots be read: one that is not in `pilots` may be there all the same. */
+  unread: z.array(z.string()).default([]),
   done: z.array(z.looseObject({ campaign: z.string(), trial: z.string(), attempt: z.int() }).transform(readDone)),
   broken: z.array(z.object({ campaign: z.string(), name: z.string(), message: z.string() })),
   more: z.boolean(),

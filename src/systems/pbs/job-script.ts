@@ -145,7 +145,10 @@ function environmentScript(shape: PilotShapeOfCampaign): string {
   return `# Setup lines and environment of the system's profile, on every node.\n${[...shape.setup, ...exports, 'export HOLDFAST_ENVIRONMENT="$PBS_JOBID"'].join('\n')}\n`;
 }
 
-/** Starts of node.sh, which one process per node runs: pbsdsh hands no environment on, mpiexec does. */
+/**
+ * Starts of node.sh, which one process per node runs: pbsdsh hands no environment on, mpiexec does. What its set-up lines take (a minute of module loads)
+ * is taken off the agent's time by bash's SECONDS.
+ */
 function nodeStart(launchDirectory: string): string {
   return `#!/bin/bash -l
 # node.sh PILOT WALLTIME_SECONDS NODES: this node's part of a pilot.
@@ -174,7 +177,7 @@ fi
 
 function agentScript(shape: PilotShapeOfCampaign, launchDirectory: string): string {
   return `${nodeStart(launchDirectory)}${LEAVE_BAD_NODE}pilot=$(${quoteWord(shape.python)} -c 'import sys, urllib.parse; print(urllib.parse.unquote(sys.argv[1]))' "$1") || exit 92
-exec ${quoteWord(shape.python)} "$launch/bin/agent.py" run --launch "$launch" --pilot "$pilot" --slots ${shape.slotsPerNode} --walltime "$2" \\
+exec ${quoteWord(shape.python)} "$launch/bin/agent.py" run --launch "$launch" --pilot "$pilot" --slots ${shape.slotsPerNode} --walltime "$(($2 - SECONDS))" \\
   --slot-env "$launch/pbs/slots.json" --idle-exit ${IDLE_EXIT_SECONDS} $node
 `;
 }
@@ -186,7 +189,7 @@ mkdir -p "$launch/spool/claimed/$1"
 for offer in "$launch"/spool/ready/*.json; do
   claim="$launch/spool/claimed/$1/$(basename "$offer")"
   mv "$offer" "$claim" 2>/dev/null || continue
-  ${quoteWord(shape.python)} "$launch/bin/agent.py" one --launch "$launch" --pilot "$pilot" --offer "$claim" --walltime "$2" \\
+  ${quoteWord(shape.python)} "$launch/bin/agent.py" one --launch "$launch" --pilot "$pilot" --offer "$claim" --walltime "$(($2 - SECONDS))" \\
     --slot-env "$launch/pbs/slots.json" >>one.log
   code=$?
   # 75: another agent has it after all.

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -465,6 +465,30 @@ describe('what a site does', () => {
     const seen = await driver.look({ acks: [], pilots: [], waitSeconds: 0 }, never);
     expect(seen?.notices.join()).toContain(words);
     expect(pbs.events().filter((event) => event.event === 'delete')).toEqual([]);
+  });
+
+  it('a pilot that the file system does not let be read is not ended for that, and goes on to be watched', async () => {
+    await begin();
+    const { directory } = await driver.prepareLaunch(planOf(pbs, { command: ['sh', '{code}/train.sh', '600', '{x}'] }), () => undefined);
+    await driver.send([{ kind: 'offer', campaign: 'camp-1', offer: offer('camp-1', 1, 0.1) }]);
+    const started = await driver.startPilot({ pilot: 'camp-1.p1', campaign: 'camp-1' });
+    if (started.kind !== 'started') throw new Error(started.kind);
+    await watch(({ pilots }) => pilots.get('camp-1.p1')?.state === 'running', ['camp-1.p1']);
+    const file = join(directory, 'pilots', 'camp-1.p1', 'pbs', 'pilot.json');
+    renameSync(file, `${file}.kept`);
+    mkdirSync(file);
+    const pilots = [{ campaign: 'camp-1', pilot: 'camp-1.p1', nativeId: started.nativeId }];
+    // More often than it takes a pilot whose folder was removed.
+    for (let looks = 0; looks < 4; looks += 1) {
+      const seen = await driver.look({ acks: [], pilots, waitSeconds: 0 }, never);
+      expect(seen?.pilots).toEqual([]);
+      expect(seen?.notices.join('\n')).toContain('does not let it be read');
+    }
+    rmdirSync(file);
+    renameSync(`${file}.kept`, file);
+    const seen = await driver.look({ acks: [], pilots, waitSeconds: 0 }, never);
+    expect(seen?.pilots.map(({ state, nativeId }) => [state, nativeId])).toEqual([['running', started.nativeId]]);
+    await driver.closeLaunch('camp-1');
   });
 
   it('a launch folder that was removed by hand is told at once, its job is deleted, its trials are lost and the campaign goes on', async () => {

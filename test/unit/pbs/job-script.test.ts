@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -104,6 +104,28 @@ describe('the job script', () => {
 
   it.each(['/lus/with blank', '/lus/a:b', "/lus/it's", '/lus/$HOME', 'relative'])('refuses the launch folder %j', (directory) => {
     expect(() => renderJob(shapeOf(standInProfile(), { mode: 'pilot' }), directory)).toThrow(/launch folder/);
+  });
+
+  it.each(['pilot', 'job'] as const)('in mode %s takes what the set-up lines of a node lasted off the agent’s time', (mode) => {
+    const launch = join(folder, mode);
+    // Tells the pilot's name, and keeps what the agent is started with.
+    const python = join(folder, 'python');
+    writeFileSync(python, `#!/bin/sh\nif [ "$1" = -c ]; then echo p1; else echo "$*" >>'${launch}/started'; fi\n`);
+    chmodSync(python, 0o755);
+    // bash counts on from there, as after 400 seconds of module loads.
+    const shape = { ...shapeOf(standInProfile({ setup: ['SECONDS=400'] }), { mode }), python };
+    const files = renderJob(shape, launch);
+    for (const place of ['pbs', 'pilots/p1', 'spool/ready', 'spool/claimed']) mkdirSync(join(launch, place), { recursive: true });
+    writeFileSync(join(launch, 'spool/ready/trial-0001.1.json'), '{}');
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(launch, name), text);
+    const ran = spawnSync('bash', [join(launch, 'pbs/node.sh'), 'p1', '3600', '1'], {
+      encoding: 'utf8',
+      env: { ...process.env, PBS_JOBID: '1.x' },
+    });
+    expect(ran.status).toBe(0);
+    const left = Number(/--walltime (\d+)/.exec(readFileSync(join(launch, 'started'), 'utf8'))?.[1]);
+    expect(left).toBeGreaterThan(0);
+    expect(left).toBeLessThanOrEqual(3200);
   });
 
   it('a campaign’s own directive takes the place of the default', () => {
