@@ -94,7 +94,7 @@ export async function startAgain(state: CampaignState, spec: CampaignSpec, desk:
     const row = number === undefined ? undefined : state.table.rows[number - 1];
     if (row === undefined) return;
     state.inFlight.add(row.number);
-    const pause = pauseAfter(spec.pruner, row.curve);
+    const pause = pauseAfter(spec.pruner, spec.seed, row);
     await startTrialWorkflow(state, spec, row, desk, {
       ...(pause === undefined ? {} : { targetStep: pause, isPartial: pause < (spec.pruner?.maxSteps ?? pause) }),
       ...(row.attempts === 0 ? {} : { resumeFrom: row.attempts }),
@@ -110,7 +110,7 @@ async function startTrial(state: CampaignState, spec: CampaignSpec, suggestion: 
   addRow(state.table, row);
   state.inFlight.add(row.number);
   desk.remember(suggestion.params);
-  const pause = firstPause(spec.pruner);
+  const pause = firstPause(spec.pruner, spec.seed, row.number);
   await startTrialWorkflow(state, spec, row, desk, pause === undefined ? {} : { targetStep: pause, isPartial: true });
 }
 

@@ -63,7 +63,6 @@ function run(task: Task, samplerName: string, pruner: PrunerConfig | undefined, 
   const { sampler } = samplerEntry(samplerName);
   const entry = pruner && prunerEntry(pruner.type);
   const isHeard = new Set(reportSteps(pruner));
-  const pause = firstPause(pruner);
   const sign = task.direction === 'maximize' ? -1 : 1;
   const trials: TrialRow[] = [];
   const decided: Record<number, number> = {};
@@ -110,7 +109,7 @@ function run(task: Task, samplerName: string, pruner: PrunerConfig | undefined, 
     state = result.state;
     for (const { params, origin } of result.suggestions) {
       trials.push({ number: trials.length + 1, params, origin, state: 'running', attempts: 1, createdAt: now, curve: [] });
-      begin(trials.length, pause ?? MOST_EPOCHS, now);
+      begin(trials.length, firstPause(pruner, seed, trials.length) ?? MOST_EPOCHS, now);
     }
   };
   for (let w = 0; w < workers; w++) feed(0);

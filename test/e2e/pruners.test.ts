@@ -2,9 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TrialRow } from '../../src/domain/trial.ts';
-import { hyperbandBracket } from '../../src/search/pruning/halving.ts';
-import type { PruneQuestion } from '../../src/search/pruning/question.ts';
 import { PRUNERS } from '../../src/search/pruning/registry.ts';
+import { bracketOf as bracketOfTrial } from '../../src/search/rungs.ts';
 import { createLocalDriver } from '../../src/systems/local/driver.ts';
 import { measured } from '../../src/view/format.ts';
 import { statusQuery, trialsQuery } from '../../workflows/messages.ts';
@@ -155,11 +154,11 @@ describe('every early-stopping rule, through a whole campaign on the real agent'
     const rungs = [1, 3, 9];
     const numbers = Array.from({ length: 10 }, (_, i) => i + 1);
     const pruner = { type: 'hyperband', minSteps: 1, maxSteps: 9, reductionFactor: 3, options };
-    const bracketOf = (number: number) => hyperbandBracket({ pruner, seed: 3 } as unknown as PruneQuestion, { number } as TrialRow);
+    const bracketOf = (number: number) => bracketOfTrial(pruner, 3, number);
     const brackets = rungs.map((_, bracket) => numbers.filter((number) => bracketOf(number) === bracket));
     expect(brackets.map((members) => members.length)).toEqual([6, 3, 1]);
-    // The earlier the better. Of the last bracket nobody is judged before the end.
-    const points = numbers.map((number) => point(1 - number / 20, bracketOf(number) === 2 ? 0 : rungs[bracketOf(number)]));
+    // The earlier the better. Nobody waits for a stop file: a training knows from its start where it pauses.
+    const points = numbers.map((number) => point(1 - number / 20));
     const { rows, status, trained } = await run('hyperband', { type: 'hyperband', ...options }, points);
     const endsOf = (bracket: number) => brackets[bracket]?.map((number) => [rows[number - 1]?.step, rows[number - 1]?.attempts]);
     const [first, last] = [brackets[0] ?? [], brackets[1] ?? []];

@@ -1,8 +1,7 @@
-import type { TrialRow } from '../../domain/trial.ts';
+import { isFinal, type TrialRow } from '../../domain/trial.ts';
 import { predictedEnds } from '../gp/predicted-ends.ts';
 import { type Options, readOptions } from '../options.ts';
-import { mixWords } from '../random-stream.ts';
-import { rungsOf } from '../rungs.ts';
+import { bracketOf, rungsOf } from '../rungs.ts';
 import { lossAtRung } from './curves.ts';
 import type { Promotion, PruneQuestion, PrunerEntry, PruneVerdict } from './question.ts';
 
@@ -79,11 +78,21 @@ function judgeOn(question: PruneQuestion, ladder: Ladder, options: HalvingOption
   return verdicts;
 }
 
-/** Paused trials that are among the best 1/reductionFactor of their rung by now; higher rungs first, then better trials (algorithm 2's get_job). */
+/** A paused trial on the highest rung of its ladder that it has reached. */
+interface Paused extends Peer {
+  readonly bracket: number;
+  readonly rung: number;
+  readonly next: number;
+}
+
+/**
+ * Paused trials that are among the best 1/reductionFactor of their rung by now; higher rungs first, then better trials (algorithm 2's get_job). Where the budget
+ * is too small for anybody to get to the end that way, the one that is ahead goes on in the end: a search that paused everybody would have no result.
+ */
 function promoteOn(question: PruneQuestion, ladder: Ladder, options: HalvingOptions): Promotion[] {
   const { trials, objective, pruner } = question;
   const score = scoresOf(question, options);
-  const promotions: (Promotion & { readonly level: number; readonly loss: number })[] = [];
+  const paused: Paused[] = [];
   for (const trial of trials) {
     if (trial.state !== 'pruned') continue;
     const { bracket, rungs } = ladder(trial);
@@ -92,17 +101,27 @@ function promoteOn(question: PruneQuestion, ladder: Ladder, options: HalvingOpti
     if (rung === undefined) continue;
     const raw = lossAtRung(objective, trial, rung) as number;
     if (raw === Number.POSITIVE_INFINITY) continue;
-    const loss = score(trial.number, raw);
-    const peers = peersAt(question, ladder, bracket, rung, score);
-    const place = 1 + peers.filter((p) => p.number !== trial.number && isBefore(p, { loss, number: trial.number })).length;
-    const keep = Math.floor(peers.length / pruner.reductionFactor);
-    if (place > keep) continue;
-    const level = rungs.indexOf(rung);
-    const sentence = `Place ${place} of ${peers.length} at step ${rung}: among the best ${keep}, goes on.`;
-    promotions.push({ number: trial.number, fromStep: rung, toStep: rungs[level + 1] as number, sentence, level, loss });
+    const { number } = trial;
+    paused.push({ number, loss: score(number, raw), bracket, rung, next: rungs[rungs.indexOf(rung) + 1] as number });
   }
-  promotions.sort((a, b) => b.level - a.level || a.loss - b.loss || a.number - b.number);
-  return promotions.map(({ number, fromStep, toStep, sentence }) => ({ number, fromStep, toStep, sentence }));
+  paused.sort((a, b) => b.rung - a.rung || (isBefore(a, b) ? -1 : 1));
+  const promotion = ({ number, rung, next }: Paused, why: string): Promotion => ({ number, fromStep: rung, toStep: next, sentence: why });
+  const promotions = paused.flatMap((mine) => {
+    const { number, bracket, rung } = mine;
+    const peers = peersAt(question, ladder, bracket, rung, score);
+    const place = 1 + peers.filter((p) => p.number !== number && isBefore(p, mine)).length;
+    const keep = Math.floor(peers.length / pruner.reductionFactor);
+    return place > keep ? [] : [promotion(mine, `Place ${place} of ${peers.length} at step ${rung}: among the best ${keep}, goes on.`)];
+  });
+  const [ahead] = paused;
+  if (promotions.length > 0 || ahead === undefined || !endsWithoutResult(question)) return promotions;
+  return [promotion(ahead, `Ahead of all at step ${ahead.rung} when no new trial can start: goes on, so that one gets to its end.`)];
+}
+
+/** The budget's trials have all begun, none of them runs, and none got to its end. */
+function endsWithoutResult({ trials, budgetTrials }: PruneQuestion): boolean {
+  if (budgetTrials === undefined || trials.some(({ state }) => state === 'completed' || !isFinal(state))) return false;
+  return trials.filter(({ state }) => state !== 'cancelled').length >= budgetTrials;
 }
 
 /** What a trial is compared by, from its number and its loss at the rung. A diverged trial stays last whatever the model says. */
@@ -136,27 +155,13 @@ const wholeLadder = (question: PruneQuestion): Ladder => {
   return () => ({ bracket: 0, rungs });
 };
 
-/**
- * Hyperband's brackets (Li and others 2018): bracket b is not judged before rung b. Shares are those of Hyperband, n_s = ⌈(s_max + 1)/(s + 1) · η^s⌉; a trial's
- * bracket depends on the seed and its number only.
- */
-function bracketLadder(question: PruneQuestion): Ladder {
-  const rungs = rungsOf(question.pruner);
-  const brackets = Math.max(1, rungs.length);
-  const most = brackets - 1;
-  const shares = rungs.map((_, b) => Math.ceil((brackets / (most - b + 1)) * question.pruner.reductionFactor ** (most - b)));
-  const total = shares.reduce((a, b) => a + b, 0);
-  return (trial) => {
-    let rest = (mixWords(question.seed, 0xb4ac, trial.number) / 4294967296) * total;
-    let bracket = 0;
-    while (bracket < most && rest >= (shares[bracket] as number)) rest -= shares[bracket++] as number;
+/** A trial climbs from the first rung of its bracket on. */
+function bracketLadder({ pruner, seed }: PruneQuestion): Ladder {
+  const rungs = rungsOf(pruner);
+  return ({ number }) => {
+    const bracket = bracketOf(pruner, seed, number);
     return { bracket, rungs: rungs.slice(bracket) };
   };
-}
-
-/** Bracket of a trial, for the report and for tests. */
-export function hyperbandBracket(question: PruneQuestion, trial: TrialRow): number {
-  return bracketLadder(question)(trial).bracket;
 }
 
 function halvingPruner(summary: string, ladderOf: (question: PruneQuestion) => Ladder): PrunerEntry {

@@ -49,7 +49,7 @@ const ask = (trials: readonly TrialRow[], more: Partial<PruneQuestion> = {}): Pr
 
 test('rungs double from the first pause; steps between them are reported too, from half the first rung on', () => {
   expect(rungsOf(pruner)).toEqual([2, 4, 8, 16, 26]);
-  expect(firstPause(pruner)).toBe(2);
+  expect(firstPause(pruner, 0, 1)).toBe(2);
   expect(reportSteps(pruner)).toEqual([1, 2, 3, 4, 6, 8, 11, 16, 23, 26]);
 });
 

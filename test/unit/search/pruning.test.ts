@@ -4,12 +4,11 @@ import type { TrialRow, TrialState } from '../../../src/domain/trial.ts';
 import { predictedEnds } from '../../../src/search/gp/predicted-ends.ts';
 import { extrapolated } from '../../../src/search/observations.ts';
 import { lossAtRung, savedNodeHours, savedSteps } from '../../../src/search/pruning/curves.ts';
-import { hyperbandBracket } from '../../../src/search/pruning/halving.ts';
 import type { PruneQuestion } from '../../../src/search/pruning/question.ts';
 import { prunerEntry } from '../../../src/search/pruning/registry.ts';
 import { reportSteps } from '../../../src/search/pruning/report-steps.ts';
 import { samplerEntry } from '../../../src/search/registry.ts';
-import { rungsOf } from '../../../src/search/rungs.ts';
+import { bracketOf, firstPause, pauseAfter, rungsOf } from '../../../src/search/rungs.ts';
 import { MAXIMIZE } from './spaces.ts';
 
 const pruner = (options: Record<string, unknown> = {}, type = 'asha'): PrunerConfig => ({
@@ -106,6 +105,25 @@ describe('asynchronous successive halving against a table worked by hand (rungs 
     expect(prunerEntry('asha').promote?.(ask(later))).toEqual([]);
   });
 
+  test('promotion form: when the budget is too small for anybody to get to the end, the one that is ahead goes on there in the end', () => {
+    const config = pruner({ form: 'promote' });
+    const promoted = (trials: readonly TrialRow[], budgetTrials?: number) =>
+      prunerEntry('asha')
+        .promote?.({ ...ask(trials, config), ...(budgetTrials === undefined ? {} : { budgetTrials }) })
+        .map((p) => [p.number, p.fromStep, p.toStep]);
+    // A third of two is nobody, and so is a third of the one on rung 3.
+    const two = [curve(1, { 1: 0.5 }, 'pruned'), curve(2, { 1: 0.7 }, 'pruned')];
+    expect(promoted(two, 2)).toEqual([[2, 1, 3]]);
+    expect(promoted([two[0] as TrialRow, curve(2, { 1: 0.7, 3: 0.4 }, 'pruned')], 2)).toEqual([[2, 3, 9]]);
+    // New trials may start, one still runs, one got to its end, nobody can go on, or one was cancelled and gives its place back.
+    expect(promoted(two, 3)).toEqual([]);
+    expect(promoted(two)).toEqual([]);
+    expect(promoted([...two, curve(3, {})], 3)).toEqual([]);
+    expect(promoted([...two, curve(3, { 1: 0.9, 3: 0.9, 9: 0.9 }, 'completed')], 3)).toEqual([]);
+    expect(promoted([curve(1, { 1: Number.NaN }, 'pruned'), curve(2, {}, 'failed')], 2)).toEqual([]);
+    expect(promoted([...two, curve(3, {}, 'cancelled')], 3)).toEqual([]);
+  });
+
   test('a diverged trial is stopped at once and never promoted', () => {
     expect(actions(ask([curve(1, { 1: Number.NaN })]))).toEqual([[1, 1, 'stop']]);
     const paused = [1, 2, 3].map((n) => curve(n, { 1: Number.NaN }, 'pruned'));
@@ -124,13 +142,13 @@ test('rungs that are passed between two reports are judged by the first report a
 test('Hyperband: shares of brackets follow 9 : 5 : 3, a bracket is judged from its own rung on and against its own trials', () => {
   const question = ask([], pruner({ min_results: 1 }, 'hyperband'));
   const counts = [0, 0, 0];
-  for (let n = 1; n <= 17_000; n++) (counts[hyperbandBracket(question, curve(n, {}))] as number)++;
+  for (let n = 1; n <= 17_000; n++) (counts[bracketOf(question.pruner, question.seed, n)] as number)++;
   [9, 5, 3].forEach((share, b) => {
     expect((counts[b] as number) / 1000).toBeGreaterThan(share - 0.5);
     expect((counts[b] as number) / 1000).toBeLessThan(share + 0.5);
   });
   const numbers = Array.from({ length: 60 }, (_, i) => i + 1);
-  const ofBracket = (b: number) => numbers.filter((n) => hyperbandBracket(question, curve(n, {})) === b);
+  const ofBracket = (b: number) => numbers.filter((n) => bracketOf(question.pruner, question.seed, n) === b);
   const [late] = ofBracket(2) as [number];
   const mates = ofBracket(0).slice(0, 3);
   const trials = [curve(late, { 1: 0.01, 3: 0.01 }), ...mates.map((n, i) => curve(n, { 1: 0.9 - i / 10 }))];
@@ -139,6 +157,23 @@ test('Hyperband: shares of brackets follow 9 : 5 : 3, a bracket is judged from i
     [mates[1], 1, 'stop'],
     [mates[2], 1, 'stop'],
   ]);
+});
+
+test('promotion form: a trial is told to pause at the first rung of its bracket, and after a failure at the next one', () => {
+  const config = pruner({ form: 'promote' }, 'hyperband');
+  const numbers = Array.from({ length: 40 }, (_, i) => i + 1);
+  const inBracket = (b: number) => numbers.find((n) => bracketOf(config, 1, n) === b) as number;
+  expect([0, 1, 2].map((b) => firstPause(config, 1, inBracket(b)))).toEqual([1, 3, undefined]);
+  const again = (b: number, points: Record<number, number>) => pauseAfter(config, 1, curve(inBracket(b), points, 'failed'));
+  expect([again(0, { 1: 0.5 }), again(1, {}), again(1, { 1: 0.5 }), again(1, { 3: 0.5 }), again(2, { 3: 0.5 })]).toEqual([
+    3,
+    3,
+    3,
+    9,
+    undefined,
+  ]);
+  expect(firstPause(pruner({}, 'hyperband'), 1, inBracket(0))).toBeUndefined();
+  expect(numbers.map((n) => firstPause(pruner({ form: 'promote' }), 1, n))).toEqual(numbers.map(() => 1));
 });
 
 test('median and percentile rules compare the best so far with the others at the same step', () => {
