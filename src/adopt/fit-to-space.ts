@@ -59,8 +59,12 @@ function fitOf(trial: ForeignTrial, target: FitTarget): Fit {
       ([parent, values]) => params[parent] !== undefined && values.includes(params[parent]),
     );
     if (!isActive) continue;
-    const raw = given.get(name) ?? fixed.get(name) ?? (parameter.type === 'constant' ? parameter.value : undefined);
-    if (raw === undefined) return { reason: `has no ${name} (say what it was: --fixed ${name}=VALUE)` };
+    const said = given.get(name) ?? fixed.get(name) ?? (parameter.type === 'constant' ? parameter.value : undefined);
+    const raw = said ?? (given.get(name) === null ? textOfNull(parameter) : undefined);
+    if (raw === undefined) {
+      const lack = given.get(name) === null ? `${name} is null there` : `has no ${name}`;
+      return { reason: `${lack} (say what it was: --fixed ${name}=VALUE)` };
+    }
     const value = valueFor(parameter, raw);
     const wrong = value === undefined ? 'is no value of it' : cannotBe(parameter, value);
     if (value === undefined || wrong !== undefined) return { reason: `${name} is outside the search space` };
@@ -131,6 +135,13 @@ function amongValues(values: readonly ParameterValue[], raw: unknown): Parameter
   const alike = values.filter((value) =>
     Number.isNaN(number) ? String(value).toLowerCase() === text.toLowerCase() : numberOf(value) === number,
   );
+  return alike.length === 1 ? alike[0] : undefined;
+}
+
+/** Python's None, which is no value of a space here: the text that stands for it, where there is one. */
+function textOfNull(parameter: Parameter): ParameterValue | undefined {
+  if (parameter.type !== 'categorical' && parameter.type !== 'ordinal') return undefined;
+  const alike = parameter.values.filter((value) => typeof value === 'string' && /^(none|null)$/i.test(value));
   return alike.length === 1 ? alike[0] : undefined;
 }
 

@@ -124,6 +124,8 @@ export interface StopRules {
   readonly patience?: number;
   readonly minDelta: number;
   readonly options?: Readonly<Record<string, unknown>>;
+  /** rule windowed without a minDelta: a window that is as good as the one before is no gain. Absent in campaigns admitted before this was told apart. */
+  readonly equalIsNoGain?: boolean;
   /** So many trials, the first of the campaign, that all failed with one class end it; 0: never. Absent: src/domain/first-failures.ts says how many. */
   readonly failuresAlike?: number;
 }

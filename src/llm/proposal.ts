@@ -33,6 +33,8 @@ export interface LlmState {
   /** Times in a row that no service answered, and turns of the model that are passed over because of it. */
   readonly misses?: number;
   readonly passOver?: number;
+  /** Why the last turn brought no answer, for as long as turns are passed over. */
+  readonly lastMiss?: string;
 }
 
 export interface LlmUsage {

@@ -17,6 +17,8 @@ const MOST_NOTES = 5;
 const PATIENCE_TIMEOUTS = 2;
 /** After one, two, three, … misses in a row so many turns are passed over: 1, 3, 7, at most 15. */
 const MOST_PASSED_OVER = 15;
+/** Characters of a reason that are kept for the turns that are passed over. */
+const MOST_OF_A_REASON = 200;
 /** Room for one point in an answer. */
 const TOKENS_PER_POINT = 100;
 
@@ -32,7 +34,8 @@ export async function proposeWithLlm(request: ProposeRequest, deps: LlmDeps): Pr
   const events: LlmEvent[] = [];
   if (asked === 0) return { suggestions: [], asked, factor, usage: NO_USAGE, events, state: before };
   if ((before.passOver ?? 0) > 0) {
-    const message = 'It was not asked, because no service answered the last time.';
+    const why = before.lastMiss === undefined ? '' : ` (${before.lastMiss})`;
+    const message = `It was not asked, because no service answered the last time${why}.`;
     const state = { ...before, passOver: (before.passOver ?? 0) - 1 };
     return { suggestions: [], asked, factor, usage: NO_USAGE, events: [{ kind: 'fell_back', reason: 'service', message }], state };
   }
@@ -87,11 +90,15 @@ async function withinPatience(talk: Talk, before: LlmState, patience: AbortSigna
 }
 
 /** Asks a service that is down ever less often. */
-function missesAfter(before: LlmState, events: readonly LlmEvent[]): Pick<LlmState, 'misses' | 'passOver'> {
-  const isMiss = events.some((event) => event.kind === 'fell_back' && event.reason === 'service');
-  if (!isMiss) return {};
+function missesAfter(before: LlmState, events: readonly LlmEvent[]): Pick<LlmState, 'misses' | 'passOver' | 'lastMiss'> {
+  const miss = events.find((event) => event.kind === 'fell_back' && event.reason === 'service');
+  if (miss?.kind !== 'fell_back') return {};
   const misses = (before.misses ?? 0) + 1;
-  return { misses, passOver: Math.min(MOST_PASSED_OVER, 2 ** misses - 1) };
+  return {
+    misses,
+    passOver: Math.min(MOST_PASSED_OVER, 2 ** misses - 1),
+    lastMiss: miss.message.replace(/\.$/, '').slice(0, MOST_OF_A_REASON),
+  };
 }
 
 /** How many of the next points are the model's, and the exploration factor. Pure; also for showing what would be asked. */

@@ -119,7 +119,9 @@ const STATES: Readonly<Record<string, TrialState>> = {
 function tell(session: AskTell, given: unknown): AskTell {
   if (typeof given !== 'object' || given === null || Array.isArray(given))
     throw new Error('tell must be an object like {"id": 1, "value": 0.9}.');
-  const { id, params, value, values = value, state: word, step, metrics } = given as Record<string, unknown>;
+  const { id, params, value, values = value, state: word, step, metrics, status } = given as Record<string, unknown>;
+  // Read over, it would make a failed trial a completed one.
+  if (status !== undefined && word === undefined) throw new Error('tell.status is not read here. Write it as tell.state.');
   const old = id === undefined ? undefined : session.trials[numberOf(id) - 1];
   if (id !== undefined && !old) throw new Error(`tell.id ${JSON.stringify(id)} was not asked for.`);
   const measured = values === undefined ? undefined : valuesOf(values, session.objectives);

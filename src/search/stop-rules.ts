@@ -144,7 +144,10 @@ function patience(question: StopQuestion): StopVerdict | undefined {
     stop.minDelta,
   );
   if (idle < stop.patience) return undefined;
-  return { rule: 'patience', sentence: `The last ${idle} finished trials brought no improvement of at least ${stop.minDelta}.` };
+  return {
+    rule: 'patience',
+    sentence: `The last ${idle} finished trials brought no improvement${stop.minDelta > 0 ? ` of at least ${stop.minDelta}` : ''}.`,
+  };
 }
 
 /** The tolerance of `stop.regret_bound`; undefined when the rule is off. */
@@ -203,11 +206,11 @@ function windowed(ended: Ended, window: number, stop: StopRules): StopVerdict | 
   let counter = 0;
   for (let end = 2 * window; end <= losses.length; end++) {
     const gain = Math.min(...losses.slice(end - 2 * window, end - window)) - Math.min(...losses.slice(end - window, end));
-    counter = gain < stop.minDelta ? counter + 1 : 0;
+    counter = gain < stop.minDelta || (gain === 0 && stop.equalIsNoGain) ? counter + 1 : 0;
     if (counter < (stop.patience as number)) continue;
     return {
       rule: 'windowed',
-      sentence: `${counter} times in a row the best of the last ${window} trials was not ${stop.minDelta} better than the best of the ${window} before.`,
+      sentence: `${counter} times in a row the best of the last ${window} trials was not ${stop.minDelta > 0 ? `${stop.minDelta} ` : ''}better than the best of the ${window} before.`,
     };
   }
   return undefined;

@@ -5,7 +5,7 @@ import { STOP_OPTIONS } from '../search/stop-rules.ts';
 import { admitOptions } from './options-check.ts';
 import { pbsSettingsShape } from './pbs-settings.ts';
 import { didYouMean, type Problem } from './problem.ts';
-import { PRUNER_KEYS, SAMPLER_KEYS, STOP_KEYS } from './search-admit.ts';
+import { PRUNER_KEYS, SAMPLER_KEYS, STOP_KEYS, unknownType } from './search-admit.ts';
 import type { Sections } from './sections.ts';
 import { isMapping } from './source.ts';
 
@@ -54,6 +54,10 @@ export function checkFurtherKeys(root: Readonly<Record<string, unknown>>, sectio
       continue;
     }
     if (key === 'system' && sections.system !== undefined) continue;
+    // Where the section is right by itself, its own admission says so.
+    const type = given.type;
+    if ((key === 'sampler' || key === 'pruner') && sections[key] === undefined && typeof type === 'string')
+      problems.push(unknownType(key, type, Object.keys(key === 'sampler' ? SAMPLERS : PRUNERS)));
     for (const [name] of further) {
       if (all.includes(name)) continue;
       const next = didYouMean(name, all) ?? `No ${noun} has it: remove it.`;

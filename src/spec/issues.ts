@@ -18,6 +18,11 @@ const TYPE_WORDS: Readonly<Record<string, string>> = {
   record: 'a mapping',
 };
 
+/** What to write for a key that is missing, where its type alone does not say what it is for. */
+const NEXT_WHERE_MISSING: Readonly<Record<string, string>> = {
+  'pruner.max_steps': 'Write how many steps (epochs) a whole training has, like max_steps: 50.',
+};
+
 /** zod's issues as problems; `root` is the whole value, `base` the path of what was parsed. */
 export function problemsOf(issues: readonly Issue[], root: unknown, base: Path): Problem[] {
   return issues.flatMap((issue) => problemsOfIssue(issue, root, [...base, ...(issue.path as (string | number)[])]));
@@ -72,7 +77,7 @@ function problemsOfIssue(issue: Issue, root: unknown, path: Path): Problem[] {
 }
 
 function mismatch(path: Path, value: unknown, expected: string): Problem {
-  if (value === undefined) return { path, what: 'is missing', next: `It must be ${expected}.` };
+  if (value === undefined) return { path, what: 'is missing', next: NEXT_WHERE_MISSING[path.join('.')] ?? `It must be ${expected}.` };
   if (value === null) return { path, what: `is empty, but must be ${expected}`, atKey: true };
   const next =
     expected === 'true or false' && typeof value === 'string'

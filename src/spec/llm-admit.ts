@@ -16,7 +16,8 @@ export function admitLlm(block: LlmBlock | undefined, problems: Problem[]): LlmC
   const targets = service === undefined ? [] : inOrder(service, model);
   const first = service === undefined ? { baseUrl, model } : targets[0];
   if (first?.baseUrl === undefined || first.model === undefined) {
-    problems.push({ path: ['llm'], what: 'names no model', next: 'Set llm.service, or llm.base_url and llm.model.', atKey: true });
+    const what = first?.model === undefined ? 'names no model' : 'has no address for its model';
+    problems.push({ path: ['llm'], what, next: 'Set llm.service, or llm.base_url and llm.model.', atKey: true });
     return undefined;
   }
   const own = fallback.map((each) => ({ ...each, baseUrl: each.baseUrl ?? (first.baseUrl as string) }));

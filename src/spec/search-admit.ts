@@ -51,16 +51,31 @@ export function admitPruner(section: Sections['pruner'], problems: Problem[]): P
   const { type, min_steps: givenSteps, max_steps: maxSteps, reduction_factor: givenFactor, ...rest } = section;
   const entry = Object.hasOwn(PRUNERS, type) ? PRUNERS[type] : undefined;
   if (entry === undefined) {
-    const known = Object.keys(PRUNERS);
-    problems.push({ path: ['pruner', 'type'], what: `is "${type}", but must be one of ${known.join(', ')}`, ...nearOnly(type, known) });
+    problems.push(unknownType('pruner', type, Object.keys(PRUNERS)));
     return undefined;
   }
   const defaults = entry.defaults?.(maxSteps) ?? { minSteps: 1, reductionFactor: 3 };
   const minSteps = givenSteps ?? defaults.minSteps;
   const reductionFactor = givenFactor ?? defaults.reductionFactor;
-  if (minSteps >= maxSteps) problems.push({ path: ['pruner', 'min_steps'], what: `${minSteps} is not below max_steps ${maxSteps}` });
+  if (maxSteps <= 1)
+    problems.push({
+      path: ['pruner', 'max_steps'],
+      what: `is ${maxSteps}: a training of one step is never stopped early`,
+      next: 'Remove the pruner.',
+    });
+  else if (minSteps >= maxSteps)
+    problems.push({
+      path: ['pruner', 'min_steps'],
+      what: `${minSteps} is not below max_steps ${maxSteps}`,
+      next: 'Set it to an eighth or a quarter of max_steps, or leave it out.',
+    });
   const options = admitOptions(entry.options, rest, ['pruner'], PRUNER_KEYS, problems);
   return { type, minSteps, maxSteps, reductionFactor, options };
+}
+
+/** A type that none of the section's choices has. */
+export function unknownType(section: 'sampler' | 'pruner', type: string, known: readonly string[]): Problem {
+  return { path: [section, 'type'], what: `is "${type}", but must be one of ${known.join(', ')}`, ...nearOnly(type, known) };
 }
 
 function nearOnly(word: string, known: readonly string[]): { next?: string } {
@@ -140,6 +155,7 @@ export function admitStop(section: Sections['stop'], objectives: readonly Object
   return {
     ...(patience === undefined ? {} : { patience }),
     minDelta: minDelta ?? 0,
+    ...(ofPatience.rule === 'windowed' && !minDelta ? { equalIsNoGain: true } : {}),
     ...(failuresAlike === undefined ? {} : { failuresAlike }),
     ...(Object.keys(options).length === 0 ? {} : { options }),
   };

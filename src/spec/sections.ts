@@ -31,6 +31,8 @@ export function parseSections(root: Readonly<Record<string, unknown>>, problems:
 const FORMS: Readonly<Record<string, (given: unknown) => string | undefined>> = {
   budget: (given) => (typeof given === 'number' ? `Write {trials: ${given}}.` : undefined),
   objective: (given) => (typeof given === 'string' ? `Write {metric: ${given}, direction: maximize} (or minimize).` : undefined),
+  pruner: (given) =>
+    typeof given === 'string' ? `Write {type: ${given}, max_steps: 50}, with the steps (epochs) of a whole training.` : undefined,
   training: (given) => (typeof given === 'string' ? `Write {command: ${JSON.stringify(given)}}.` : undefined),
 };
 

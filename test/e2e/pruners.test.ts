@@ -75,7 +75,7 @@ const STOPPING: Readonly<Record<string, { options: object; points: readonly Test
     options: { patience: 3 },
     points: [point(0.1), point(0.9, 4, 'no')],
     ends: [9, 4],
-    says: /^No improvement of at least 0 in 3 reports until step 4\.$/,
+    says: /^No improvement in 3 reports until step 4\.$/,
   },
 };
 

@@ -122,7 +122,7 @@ export const patiencePruner: PrunerEntry = {
           number: trial.number,
           rung: step,
           action: 'stop',
-          sentence: `No improvement of at least ${options.min_delta} in ${idle} reports until step ${step}.`,
+          sentence: `No improvement${options.min_delta > 0 ? ` of at least ${options.min_delta}` : ''} in ${idle} reports until step ${step}.`,
         });
         break;
       }

@@ -243,6 +243,22 @@ describe('tables of others', () => {
     expect(skipped).toEqual([{ reason: 'version is outside the search space', count: 1 }]);
   });
 
+  it('Python’s None is the text that stands for it in the space, else what --fixed says', () => {
+    const spaceOf = (values: readonly (string | boolean)[]): Space => ({ parameters: [{ name: 'clip', type: 'categorical', values }] });
+    const { trials } = readJsonRecords('{"params":{"clip":null},"value":0.9}\n{"params":{},"value":0.8}\n', 't.jsonl');
+    const fitted = (values: readonly (string | boolean)[], fixed: ReadonlyMap<string, string> = new Map()) =>
+      fitToSpace(trials, { ...target, space: spaceOf(values), fixed });
+    expect(fitted(['None', 'norm']).entries.map(({ params }) => params)).toEqual([{ clip: 'None' }]);
+    expect(fitted(['none', 'norm'], new Map([['clip', 'norm']])).entries.map(({ params }) => params)).toEqual([
+      { clip: 'norm' },
+      { clip: 'norm' },
+    ]);
+    expect(fitted([true, false]).skipped).toEqual([
+      { reason: 'clip is null there (say what it was: --fixed clip=VALUE)', count: 1 },
+      { reason: 'has no clip (say what it was: --fixed clip=VALUE)', count: 1 },
+    ]);
+  });
+
   it('values on a step are written as we write them, so that no sampler tries their point again; others are left out', () => {
     const space: Space = { parameters: [{ name: 'drop', type: 'float', min: 0, max: 0.5, step: 0.1 }] };
     const csv = `drop,val_accuracy\n${0.1 + 0.2},0.9\n0.35,0.8\n`;

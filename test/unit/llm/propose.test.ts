@@ -677,7 +677,11 @@ describe('the proposer', () => {
       asked.push(endpoint.requests.length - before);
       return result;
     };
-    for (let i = 0; i < 14; i++) expect(kinds((await turn()).events).at(-1)).toBe('fell_back service');
+    for (let i = 0; i < 14; i++) {
+      const { events } = await turn();
+      expect(kinds(events).at(-1)).toBe('fell_back service');
+      expect(JSON.stringify(events.at(-1))).toContain('HTTP 503, the cluster is under maintenance');
+    }
     expect(asked).toEqual([1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
     isUp = true;
     expect((await turn()).suggestions).toHaveLength(1);

@@ -104,6 +104,12 @@ test('NaN inside a text stays a text, and of several objectives one that is not 
   expect(pair.session.trials.map((t) => t.state)).toEqual(['failed', 'failed']);
 });
 
+test('a trial that is told to have failed under another word does not count as completed', () => {
+  const { answers, session } = talk(openAskTell(space), [{ ask: 1 }, { tell: { id: 1, value: 0, status: 'failed' } }]);
+  expect(answers[1]).toEqual([{ error: 'tell.status is not read here. Write it as tell.state.' }]);
+  expect(session.trials[0]?.state).toBe('running');
+});
+
 test('a report on the way leaves the trial running, and its end counts', () => {
   const { session, answers } = talk(openAskTell(space), [
     { ask: 1 },

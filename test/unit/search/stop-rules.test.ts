@@ -24,7 +24,7 @@ describe('stop rules', () => {
     ['wall_time', { budget: { wallSeconds: 10 } }, 'The campaign has run for its 10 seconds of wall time.'],
     ['deadline', { budget: { deadline: '1970-01-01T00:00:09Z' } }, 'The deadline 1970-01-01T00:00:09Z has passed.'],
     ['target', { objectives: [{ ...MAXIMIZE[0], target: 0.9 }] }, 'Trial 2 reached accuracy 0.95 (target 0.9).'],
-    ['patience', { stop: { patience: 1, minDelta: 0 } }, 'The last 1 finished trials brought no improvement of at least 0.'],
+    ['patience', { stop: { patience: 1, minDelta: 0 } }, 'The last 1 finished trials brought no improvement.'],
   ] as const)('%s stops the campaign and says why', (rule, more, sentence) => {
     expect(ask(table([0.5, 0.95, 0.7]), more)).toEqual({ rule, sentence });
   });
@@ -61,6 +61,20 @@ describe('stop rules', () => {
     expect(stopsAt([...rising, null, null, null, ...flat], { stop })).toBe(37);
     expect(stopsAt(rising, { stop })).toBeUndefined();
     expect(stopsAt(flat.slice(0, 24), { stop })).toBe(24);
+  });
+
+  test('row O8: a window that is as good as the one before is no gain where the file gives no min_delta', () => {
+    const flat = Array.from({ length: 30 }, () => 0.2);
+    const stop = { patience: 5, minDelta: 0, options: { rule: 'windowed' } };
+    expect(stopsAt(flat, { stop: { ...stop, equalIsNoGain: true } })).toBe(24);
+    expect(
+      stopsAt(
+        flat.map((v, i) => v + i / 1000),
+        { stop: { ...stop, equalIsNoGain: true } },
+      ),
+    ).toBeUndefined();
+    // Campaigns that were admitted earlier go on as they began.
+    expect(stopsAt(flat, { stop })).toBeUndefined();
   });
 
   test('row O9: three equal results are a plateau, three failures are not', () => {

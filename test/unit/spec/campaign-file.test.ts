@@ -88,6 +88,7 @@ const EFFECTS: readonly (readonly [line: string, select: (spec: CampaignSpec) =>
     (s) => s.stop,
     { patience: 15, minDelta: 0.001, options: { rule: 'windowed', window: 5 } },
   ],
+  ['stop: {patience: 3, rule: windowed}', (s) => s.stop, { patience: 3, minDelta: 0, equalIsNoGain: true, options: { rule: 'windowed' } }],
   ['stop: {failures_alike: 0}', (s) => s.stop, { minDelta: 0, failuresAlike: 0 }],
   ['stop: {target: 0.99}', (s) => s.objectives[0]?.target, 0.99],
   ['concurrency: 8', (s) => s.concurrency, 8],

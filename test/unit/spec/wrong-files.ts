@@ -443,7 +443,7 @@ export const WRONG_FILES: readonly WrongFile[] = [
   {
     title: 'a pruner without the steps of a whole training',
     change: [['budget:', 'pruner: {type: asha}\nbudget:']],
-    told: ['pruner.max_steps: is missing (c.yaml:13:1). It must be a number.'],
+    told: ['pruner.max_steps: is missing (c.yaml:13:1). Write how many steps (epochs) a whole training has, like max_steps: 50.'],
   },
   {
     title: 'a pruner whose required key is misspelt, beside a wrong type and a misspelt option',
@@ -453,6 +453,39 @@ export const WRONG_FILES: readonly WrongFile[] = [
       'pruner.min_steps: is "x", but must be a number (c.yaml:13:47).',
       'pruner.min_result: is not a key here (c.yaml:13:50). Did you mean "min_results"?',
     ],
+  },
+  {
+    title: 'an unknown pruner whose other keys are wrong too',
+    change: [['budget:', 'pruner: {type: ahsa, max_step: 30}\nbudget:']],
+    told: [
+      'pruner.type: is "ahsa", but must be one of <pruners> (c.yaml:13:16). Did you mean "asha"?',
+      'pruner.max_step: is not a key here (c.yaml:13:22). Did you mean "max_steps"?',
+    ],
+  },
+  {
+    title: 'a pruner whose key is not known and nothing like the one that is missing',
+    change: [['budget:', 'pruner: {type: asha, epochs: 30}\nbudget:']],
+    told: [
+      'pruner.max_steps: is missing (c.yaml:13:1). Write how many steps (epochs) a whole training has, like max_steps: 50.',
+      'pruner.epochs: is not a key here (c.yaml:13:22). Known: form, rank, min_results, type, min_steps, max_steps, reduction_factor.',
+    ],
+  },
+  {
+    title: 'a pruner of trainings that have one step',
+    change: [['budget:', 'pruner: {type: asha, max_steps: 1}\nbudget:']],
+    told: ['pruner.max_steps: is 1: a training of one step is never stopped early (c.yaml:13:33). Remove the pruner.'],
+  },
+  {
+    title: 'a pruner by its name alone',
+    change: [['budget:', 'pruner: asha\nbudget:']],
+    told: [
+      'pruner: is "asha", but must be a mapping (c.yaml:13:9). Write {type: asha, max_steps: 50}, with the steps (epochs) of a whole training.',
+    ],
+  },
+  {
+    title: 'a language model without its address',
+    change: [['budget:', 'llm: {model: some-model}\nbudget:']],
+    told: ['llm: has no address for its model (c.yaml:13:1). Set llm.service, or llm.base_url and llm.model.'],
   },
   {
     title: 'an unknown pruner with keys that no pruner has',
@@ -521,7 +554,9 @@ export const WRONG_FILES: readonly WrongFile[] = [
   {
     title: 'a pruner that first compares at the end',
     change: [['budget:', 'pruner: {type: asha, min_steps: 30, max_steps: 30}\nbudget:']],
-    told: ['pruner.min_steps: 30 is not below max_steps 30 (c.yaml:13:33).'],
+    told: [
+      'pruner.min_steps: 30 is not below max_steps 30 (c.yaml:13:33). Set it to an eighth or a quarter of max_steps, or leave it out.',
+    ],
   },
   {
     title: 'an own point outside the space',
