@@ -1,5 +1,6 @@
 import { dot } from './cholesky.ts';
 import { categoryWeights, kernelRow, leastVariance, type Posterior, scaleInto, signalOf } from './model.ts';
+import { trendAt } from './trend.ts';
 
 /**
  * One candidate whose variance follows the posterior: a further fantasy costs it as many steps as there are rows, where a prediction from nothing costs half
@@ -17,12 +18,12 @@ export interface Followed {
 
 /** Begins to follow one row of features: mean and variance as `predict` has them. */
 export function follow(posterior: Posterior, features: Float64Array): Followed {
-  const { map, hyper, n, capacity, alpha } = posterior;
+  const { map, hyper, n, capacity, alpha, slopes } = posterior;
   const scaled = new Float64Array(map.stride);
   scaleInto(map, hyper, features, 0, scaled, 0);
   const followed = { scaled, covariances: new Float64Array(capacity), mean: 0, variance: signalOf(map, hyper, scaled, 0), rows: 0 };
   catchUp(posterior, followed);
-  return { ...followed, mean: dot(alpha, 0, followed.covariances, 0, n) };
+  return { ...followed, mean: dot(alpha, 0, followed.covariances, 0, n) + trendAt(slopes, features, 0) };
 }
 
 /** Takes in the rows that were added since; the mean of the first look stays, since fantasies stand at theirs. */

@@ -1,5 +1,6 @@
 import { cholesky, dot, invertLower, multiplyLower, multiplyLowerTransposed } from './cholesky.ts';
 import { depthOf, type FeatureMap, hasReports } from './features.ts';
+import { NO_TREND, type Slopes, trendAt, withoutTrend } from './trend.ts';
 
 /**
  * Hyperparameters as logarithms: one length scale per feature, variances of the part in which all features act together, of the noise, and of the part that
@@ -57,6 +58,8 @@ export interface Posterior {
   readonly inverse: Float64Array;
   readonly alpha: Float64Array;
   readonly scratch: Float64Array;
+  /** The mean before anything is known. */
+  readonly slopes: Slopes;
 }
 
 /** Writes a row of features, those that are compared as numbers divided by their length scale. */
@@ -76,8 +79,8 @@ export function scaleInto(
 }
 
 /**
- * Conditions on `features` (n rows of map.stride) and standardised losses, with room for `extra` fantasies. When the matrix is not positive definite, jitter
- * is raised tenfold until it is.
+ * Conditions on `features` (n rows of map.stride) and standardised losses, with room for `extra` fantasies; `slopes` are the mean that what lies between falls
+ * back to. When the matrix is not positive definite, jitter is raised tenfold until it is.
  */
 export function posteriorOf(
   map: FeatureMap,
@@ -85,6 +88,7 @@ export function posteriorOf(
   features: Float64Array,
   losses: Float64Array,
   extra: number,
+  slopes = NO_TREND,
 ): Posterior {
   const n = losses.length;
   const capacity = n + extra;
@@ -101,6 +105,7 @@ export function posteriorOf(
     inverse,
     alpha: new Float64Array(n),
     scratch: new Float64Array(capacity),
+    slopes,
   };
   const factor = new Float64Array(n * n);
   const weights = categoryWeights(map, hyper);
@@ -116,7 +121,7 @@ export function posteriorOf(
   invertLower(factor, n, n, compact);
   for (let i = 0; i < n; i++) inverse.set(compact.subarray(i * n, i * n + i + 1), i * capacity);
   const half = new Float64Array(n);
-  multiplyLower(compact, n, n, losses, half);
+  multiplyLower(compact, n, n, withoutTrend(map, slopes, features, losses), half);
   multiplyLowerTransposed(compact, n, n, half, posterior.alpha);
   return posterior;
 }
@@ -182,7 +187,7 @@ export function predict(
   variances: Float64Array,
   isHopeless?: (mean: number, variance: number) => boolean,
 ): void {
-  const { map, hyper, n, rows, capacity, scaled, inverse, alpha } = posterior;
+  const { map, hyper, n, rows, capacity, scaled, inverse, alpha, slopes } = posterior;
   const weights = categoryWeights(map, hyper);
   const scales = Float64Array.from({ length: map.numeric }, (_, k) => Math.exp(-(hyper.logLengths[k] as number)));
   // Four candidates at a time: each row of the inverse is read once for all four.
@@ -201,7 +206,7 @@ export function predict(
       const buffer = buffers[w] as Float64Array;
       signals[w] = signalOf(map, hyper, point, 0);
       kernelRow(map, weights, scaled, rows, point, 0, buffer, 0, hyper);
-      means[c + w] = dot(alpha, 0, buffer, 0, n);
+      means[c + w] = dot(alpha, 0, buffer, 0, n) + trendAt(slopes, features, from);
     }
     let v0 = 0;
     let v1 = 0;
@@ -251,7 +256,7 @@ export function predictBounds(
   means: Float64Array,
   bounds: Float64Array,
 ): void {
-  const { map, hyper, n, rows, scaled, alpha } = posterior;
+  const { map, hyper, n, rows, scaled, alpha, slopes } = posterior;
   const signal = signalOfEnd(hyper);
   const weights = categoryWeights(map, hyper);
   // No row has a greater variance.
@@ -261,7 +266,7 @@ export function predictBounds(
   for (let c = 0; c < count; c++) {
     scaleInto(map, hyper, features, c * map.stride, point, 0);
     kernelRow(map, weights, scaled, rows, point, 0, covariance, 0, hyper);
-    means[c] = dot(alpha, 0, covariance, 0, n);
+    means[c] = dot(alpha, 0, covariance, 0, n) + trendAt(slopes, features, c * map.stride);
     let largest = 0;
     for (let i = 0; i < rows; i++) if ((covariance[i] as number) > largest) largest = covariance[i] as number;
     bounds[c] = Math.max(leastVariance(hyper), signal - (largest * largest) / observed);
@@ -270,14 +275,14 @@ export function predictBounds(
 
 /** Posterior means alone: no solve, so it costs n per row. */
 export function predictMeans(posterior: Posterior, features: Float64Array, count: number): Float64Array {
-  const { map, hyper, n, scaled, alpha } = posterior;
+  const { map, hyper, n, scaled, alpha, slopes } = posterior;
   const weights = categoryWeights(map, hyper);
   const point = new Float64Array(map.stride);
   const covariance = new Float64Array(n);
   return Float64Array.from({ length: count }, (_, c) => {
     scaleInto(map, hyper, features, c * map.stride, point, 0);
     kernelRow(map, weights, scaled, n, point, 0, covariance, 0, hyper);
-    return dot(alpha, 0, covariance, 0, n);
+    return dot(alpha, 0, covariance, 0, n) + trendAt(slopes, features, c * map.stride);
   });
 }
 

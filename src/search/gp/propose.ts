@@ -13,6 +13,7 @@ import { improvement, improvementByNews } from './improvement.ts';
 import { addFantasy, type Hyperparameters, type Posterior, posteriorOf, predictMeans } from './model.ts';
 import { FIT_ROWS, fitRows, nearest } from './model-rows.ts';
 import { isStuck, LEAST_IMPROVEMENT, nearTo } from './novelty.ts';
+import { type Slopes, trendOf, withoutTrend } from './trend.ts';
 import { advance, boxAround, NEAREST, TRUST_REGION_DIMENSIONS, TRUST_REGION_TRIALS, type TrustRegion } from './trust-region.ts';
 import { warpLosses } from './warp.ts';
 
@@ -70,7 +71,8 @@ export function proposeByGp(task: Proposal): { suggestions: Suggestion[]; state:
   // With early stopping every report is a row; without, the ends are.
   const codes = partial?.codes ?? ended;
   const losses = warpLosses(partial?.losses ?? measured.map((i) => seen.measured[i] as number));
-  const { hyper, fittedAt } = partial ? fitToCurves(map, partial, losses, task.state) : fitted(task, map, codes, losses);
+  const slopes = trendOf(map, featuresOf(map, codes), losses);
+  const { hyper, fittedAt } = partial ? fitToCurves(map, partial, losses, slopes, task.state) : fitted(task, map, codes, losses, slopes);
   const rows = region || codes.length > 2 * NEAREST ? nearest(map, hyper, codes, losses) : codes.map((_, i) => i);
   const known = rows.map((i) => codes[i] as Codes);
   const pending = seen.pending.slice(-MOST_FANTASIES);
@@ -80,6 +82,7 @@ export function proposeByGp(task: Proposal): { suggestions: Suggestion[]; state:
     featuresOf(map, known),
     Float64Array.from(rows, (i) => losses[i] as number),
     pending.length + count,
+    slopes,
   );
   const pendingFeatures = featuresOf(map, pending);
   for (let i = 0; i < pending.length; i++) addFantasy(posterior, pendingFeatures, i * map.stride);
@@ -144,6 +147,7 @@ function fitted(
   map: FeatureMap,
   codes: readonly Codes[],
   losses: Float64Array,
+  slopes: Slopes,
 ): { hyper: Hyperparameters; fittedAt: number } {
   const n = losses.length;
   const { hyper: old, fittedAt = 0 } = task.state;
@@ -158,14 +162,13 @@ function fitted(
     rows.map((i) => codes[i] as Codes),
   );
   const iterations = starts.length === 2 || n > FIT_ROWS ? 15 : 30;
-  const { hyper } = fitHyperparameters(
+  const rest = withoutTrend(
     map,
+    slopes,
     features,
     Float64Array.from(rows, (i) => losses[i] as number),
-    priors,
-    starts,
-    iterations,
   );
+  const { hyper } = fitHyperparameters(map, features, rest, priors, starts, iterations);
   return { hyper, fittedAt: n };
 }
 

@@ -82,16 +82,17 @@ test.each([
 test('with many trials running a further point is bolder', () => {
   const space = unit(['x']);
   const ended = Array.from({ length: 10 }, (_, i) => row(i + 1, { x: 0.05 + i / 12 }, (0.05 + i / 12 - 0.41) ** 2));
-  const farFromBest = (running: number): number => {
+  const farFromBest = (running: number, seed: number): number => {
     // All that run stand together where nothing is to be won.
     const pending: TrialRow[] = Array.from({ length: running }, (_, i) => ({
       ...row(11 + i, { x: 0.9 + i / 1000 }, 0),
       state: 'running',
       values: [],
     }));
-    const { suggestions } = samplerEntry('gp').sampler(request(space, { trials: [...ended, ...pending], seed: 1 }));
+    const { suggestions } = samplerEntry('gp').sampler(request(space, { trials: [...ended, ...pending], seed }));
     return Math.abs(Number(suggestions[0]?.params.x) - 0.41);
   };
-  expect(farFromBest(15)).toBeLessThan(0.02);
-  expect(farFromBest(16)).toBeGreaterThan(2 * farFromBest(15));
+  const far = (running: number) => [1, 2, 3].reduce((sum, seed) => sum + farFromBest(running, seed), 0) / 3;
+  expect(far(15)).toBeLessThan(0.02);
+  expect(far(16)).toBeGreaterThan(1.5 * far(15));
 });
