@@ -2,6 +2,7 @@ import { ApplicationFailure } from '@temporalio/activity';
 import type { CampaignSpec } from '../src/domain/campaign.ts';
 import type { Suggestion, TrialRow } from '../src/domain/trial.ts';
 import { placeProposals } from '../src/llm/compete.ts';
+import { llmOptions } from '../src/llm/options.ts';
 import type { LlmEvent, LlmState } from '../src/llm/proposal.ts';
 import { proposeWithLlm } from '../src/llm/propose.ts';
 import { samplerEntry } from '../src/search/registry.ts';
@@ -45,7 +46,8 @@ export interface SuggestAnswer {
 
 /**
  * The next points of a campaign's search. The table is read with the campaign's own queries, so the input stays small. A language model, where
- * the campaign has one, proposes candidates that compete under the sampler's own acquisition; without an answer the sampler goes on alone.
+ * the campaign has one, proposes candidates that compete under the sampler's own acquisition or, by the bandit, run as they are; without an answer the sampler
+ * goes on alone.
  */
 export function createSuggest(deps: ActivityDeps, tables: TableCache, thread: SearchThread) {
   return function suggest(question: SuggestQuestion): Promise<SuggestAnswer> {
@@ -58,7 +60,7 @@ export function createSuggest(deps: ActivityDeps, tables: TableCache, thread: Se
         return { suggestions: [], exhausted: false, state: { ...question.state, ...shown }, notices: [{ topic: 'regret_bound' }] };
       const proposal = await propose(spec, rows, question, signal);
       const entry = samplerEntry(spec.sampler.type);
-      const { taken, candidates } = placeProposals(entry, proposal.suggestions, question.count);
+      const { taken, candidates } = placeProposals(entry, proposal.suggestions, question.count, spec.llm && llmOptions(spec.llm).share);
       const ahead = entry.ignoresResults && spec.llm === undefined ? question.most : question.count;
       const result = await sample(spec, rows, question, ahead - taken.length, taken, candidates);
       const state = { ...(result.state ? { sampler: result.state } : {}), ...(proposal.state ? { llm: proposal.state } : {}), ...shown };

@@ -93,6 +93,23 @@ describe('a campaign with a language model', () => {
     expect(rows.map((row) => row.origin === 'llm')).toEqual(Array.from({ length: 16 }, (_, i) => i >= 6));
   }, 300_000);
 
+  it('by the bandit runs the model’s points as they are, most of a good one’s and few of a bad one’s', async () => {
+    const turns = async (id: string, x: (index: number) => number) => {
+      const script = (index: number) => `{"points": [{"params": {"x": ${x(index)}}}]}`;
+      const { rows, endpoint } = await run(id, script, { llm: { share: 'bandit' } });
+      const own = rows.filter(({ origin }) => origin === 'llm');
+      expect(own.map(({ number }) => number).every((number) => number > 6)).toBe(true);
+      // Nothing is asked for that does not run.
+      expect(own).toHaveLength(endpoint.requests.filter(({ body }) => body.messages.length === 2).length);
+      return own.length;
+    };
+    const good = await turns('llm-bandit-good', (index) => (49 - 2 * index) / 50);
+    const bad = await turns('llm-bandit-bad', (index) => (1 + 2 * index) / 50);
+    expect(bad).toBeGreaterThan(0);
+    expect(bad).toBeLessThan(5);
+    expect(good).toBeGreaterThan(bad);
+  }, 300_000);
+
   it('leaves no place free for a model that thinks long: the sampler fills it alone', async () => {
     const began = Date.now();
     const { endpoint, result, rows } = await run(

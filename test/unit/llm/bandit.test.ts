@@ -75,7 +75,7 @@ describe('the bandit over model and sampler', () => {
       ['gp', 0.5],
       ['llm', 0.4],
     ]);
-    const pending = Array.from({ length: 6 }, (_, i) => trial(3 + i, P, undefined, { origin: 'gp', state: 'running' }));
+    const pending = Array.from({ length: 10 }, (_, i) => trial(3 + i, P, undefined, { origin: 'gp', state: 'running' }));
     expect(pointsToAskByBandit(OBJECTIVES, [...finished, ...pending], 1)).toBe(1);
   });
 });

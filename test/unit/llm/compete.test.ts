@@ -20,6 +20,13 @@ describe("the model's points", () => {
     },
   );
 
+  it.each(['gp', 'auto', 'tpe'])(
+    'run as they are beside %s when the bandit gave them their turn, or the model would never earn',
+    (name) => {
+      expect(placeProposals(samplerEntry(name), PROPOSALS, 2, 'bandit')).toEqual({ taken: PROPOSALS, candidates: [] });
+    },
+  );
+
   it.each(Object.keys(SAMPLERS))('go together with %s: a whole batch, no point twice', (name) => {
     const entry = samplerEntry(name);
     const { taken, candidates } = placeProposals(entry, PROPOSALS, 6);
