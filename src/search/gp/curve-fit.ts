@@ -3,7 +3,6 @@ import type { Codes } from '../space.ts';
 import { type FeatureMap, featuresOf } from './features.ts';
 import { curvePriors, fitHyperparameters, priorMean } from './fit.ts';
 import type { Hyperparameters } from './model.ts';
-import { type Slopes, withoutTrend } from './trend.ts';
 
 /** Rows of one fit at most. With 60 the regret was higher (bench/search fidelity, 11 runs). */
 const FIT_ROWS = 150;
@@ -26,7 +25,6 @@ export function fitToCurves(
   map: FeatureMap,
   { codes }: PartialResults,
   losses: Float64Array,
-  slopes: Slopes,
   { hyper: old, fittedAt = 0 }: CurveFit,
 ): Required<CurveFit> {
   const isUsable = old !== undefined && old.logLengths.length === map.size && old.logGain !== undefined;
@@ -38,12 +36,7 @@ export function fitToCurves(
     rows.map((i) => codes[i] as Codes),
   );
   const priors = curvePriors(map.size);
-  const values = withoutTrend(
-    map,
-    slopes,
-    features,
-    Float64Array.from(rows, (i) => losses[i] as number),
-  );
+  const values = Float64Array.from(rows, (i) => losses[i] as number);
   const start = isUsable ? old : priorMean(map, priors);
   const { hyper } = fitHyperparameters(map, features, values, priors, [start], isUsable ? WARM_STEPS : COLD_STEPS);
   return { hyper, fittedAt: losses.length };

@@ -5,7 +5,6 @@ import { type FeatureMap, featureMap, featuresOf } from '../gp/features.ts';
 import { improvement } from '../gp/improvement.ts';
 import { addFantasy, type Posterior, posteriorOf, predict, predictMeans } from '../gp/model.ts';
 import { designSize } from '../gp/sampler.ts';
-import { trendOf } from '../gp/trend.ts';
 import { warpLosses } from '../gp/warp.ts';
 import { type PartialResults, partialResults } from '../partial.ts';
 import { streamAt } from '../random-stream.ts';
@@ -125,9 +124,8 @@ function modelOf(map: FeatureMap, partial: PartialResults, losses: Float64Array,
     );
   const lossesAt = (rows: readonly number[]) => Float64Array.from(rows, (i) => losses[i] as number);
   const known = knownRows(losses);
-  const slopes = trendOf(map, featuresOf(map, partial.codes), losses);
-  const { hyper } = fitToCurves(map, partial, losses, slopes, carried);
-  return posteriorOf(map, hyper, featuresAt(known), lossesAt(known), room, slopes);
+  const { hyper } = fitToCurves(map, partial, losses, carried);
+  return posteriorOf(map, hyper, featuresAt(known), lossesAt(known), room);
 }
 
 /** All rows; of more than {@link MOST_KNOWN} the best half of that and an even choice of the others. */
