@@ -72,8 +72,8 @@ export function proposeByGp(task: Proposal): { suggestions: Suggestion[]; state:
   const codes = partial?.codes ?? ended;
   const losses = warpLosses(partial?.losses ?? measured.map((i) => seen.measured[i] as number));
   // Who chooses with few results to each running trial chooses by what is assumed. With 8 workers a trend gained nothing at 100 results, and lost in noisy tables.
-  const hasTrend = !partial && seen.pending.length + count > CROWD;
-  const slopes = hasTrend ? trendOf(map, featuresOf(map, codes), losses) : NO_TREND;
+  const isCrowded = (k: number) => seen.pending.length + k >= CROWD;
+  const slopes = !partial && isCrowded(count - 1) ? trendOf(map, featuresOf(map, codes), losses) : NO_TREND;
   const { hyper, fittedAt } = partial ? fitToCurves(map, partial, losses, task.state) : fitted(task, map, codes, losses, slopes);
   const rows = region || codes.length > 2 * NEAREST ? nearest(map, hyper, codes, losses) : codes.map((_, i) => i);
   const known = rows.map((i) => codes[i] as Codes);
@@ -107,7 +107,7 @@ export function proposeByGp(task: Proposal): { suggestions: Suggestion[]; state:
   for (let k = 0; k < count; k++) {
     const isNewGround = looksElsewhere && (task.firstIndex + k) % REFINING !== 0;
     // On bench/search with 64 workers 0.6 and 1 gained no more; in finite spaces it gained nothing.
-    const ambition = isFree && seen.pending.length + k >= CROWD ? BEYOND_CROWD : 0;
+    const ambition = isFree && isCrowded(k) ? BEYOND_CROWD : 0;
     const hunted = huntOf(task, { ...model, ambition }, standing, isNewGround ? taken : undefined, task.firstIndex + k);
     const chosen = next(hunted, k, isNewGround);
     if (!chosen) break;
